@@ -1,0 +1,105 @@
+"""What the intake writes to `telemetry`, and the only thing that the engine reads: batches and clocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.commands import Acknowledge, Close, ConfigChanged, Confirm, Release, SelfServiceRequest, Silence, StartEvent
+from schemas.inventory import InventoryComplete, Region, Removed, Server, Service, Subscription, Vm
+from schemas.source import GuestEvent, HostState, MaintenanceEvent
+
+EVERYONE = "*"
+"""The cluster name of a batch that concerns the whole partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostRow:
+    """A HostReport as it stands in a Batch: the same, with its VMs packed into one comparable block.
+
+    `vms_block` is what `schemas.columns.pack_vms` made: equal bytes mean equal VMs, so that an unchanged full report
+    costs one comparison. None: as before, see `full_seq`.
+    """
+
+    server: str
+    boot_id: str
+    run: str
+    seq: int
+    full_seq: int
+    sent_ms: int
+    interval_s: int
+    state: str = HostState.READY
+    versions: dict[str, str] | None = None
+    vms_block: bytes | None = None
+
+
+Row = (
+    HostRow
+    | GuestEvent
+    | MaintenanceEvent
+    | Server
+    | Vm
+    | Service
+    | Subscription
+    | Region
+    | InventoryComplete
+    | Removed
+    | Release
+    | Acknowledge
+    | Close
+    | Confirm
+    | Silence
+    | ConfigChanged
+    | StartEvent
+    | SelfServiceRequest
+)
+"""What one row of a Batch can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Reports of one cluster (or of `*`) from one lane within one second of source time."""
+
+    cluster: str
+    feed: str
+    """host-agent, guest-agent, maintenance, inventory, operator or requests; for an unkeyed topic `feed@topic`."""
+    topic: str
+    topic_id: str
+    lane: int
+    offsets: tuple[int, ...]
+    """The source offset of each row."""
+    at_ms: tuple[int, ...]
+    """The source broker's stamp of each row."""
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Two neighbours of a lane further apart than its longest pulse: for that long nobody could write, or nobody watched."""
+
+    from_ms: int
+    to_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What an intake has read of one lane since its last Clocks; both ends are included."""
+
+    feed: str
+    topic: str
+    topic_id: str
+    lane: int
+    from_offset: int
+    to_offset: int
+    from_ms: int
+    to_ms: int
+    gaps: tuple[Gap, ...] = ()
+    unread: int = 0
+    """Records of the lane that stood behind `to_offset` when this was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """A turn of the clocks: only this moves the watermarks of lanes, and so whatever was forwarded before is known."""
+
+    partition: int
+    stretches: tuple[Stretch, ...]
