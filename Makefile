@@ -1,0 +1,59 @@
+# What one needs: Python >= 3.11, pip and make. `make test` wants Java 17 and Maven beside them for the real broker,
+# and Debian's rsyslog, rsyslog-kafka and waagent for the real input; where they are missing it says so and skips.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MARKER := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install .venv test test-full check format demo lock clean
+
+help:
+	@echo 'make install    the programs, into .venv (.venv/bin/leapwatch)'
+	@echo 'make demo       the leap day of 2012, played at high speed on an embedded broker'
+	@echo 'make check      ruff and mypy'
+	@echo 'make test       check, and every test that takes less than minutes'
+	@echo 'make test-full  check, and every test'
+	@echo 'make lock       requirements.lock anew from pyproject.toml (wants uv)'
+
+install: .venv
+
+.venv: $(MARKER)
+
+# Hash-checked from the lock, build tools too, so that the last step needs no registry. The marker is written last:
+# an install that was interrupted is done again.
+$(MARKER): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Python >= 3.11 is needed, and $(PYTHON) is %d.%d: make PYTHON=python3.11" % v[:2])'
+	@test -x $(BIN)/python || { echo 'creating $(VENV)'; $(PYTHON) -m venv $(VENV); }
+	@echo 'installing into $(VENV)'
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+check: .venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: check
+	$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+
+test-full: check
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+demo: .venv
+	@$(BIN)/leapwatch demo
+
+lock:
+	uv pip compile --quiet --generate-hashes --universal --no-header --python-version 3.11 --extra dev \
+		--output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .kafka .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
