@@ -82,7 +82,11 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What an intake has read of one lane since its last Clocks; both ends are included."""
+    """What an intake has read of one lane since its last Clocks; both ends are included.
+
+    `from_offset` is where it began to read (the position, not the first record found), so that offsets without records
+    (transaction markers) are no hole. A gap between two stretches is for the reader of Clocks to see.
+    """
 
     feed: str
     topic: str
@@ -95,6 +99,8 @@ class Stretch:
     gaps: tuple[Gap, ...] = ()
     unread: int = 0
     """Records of the lane that stood behind `to_offset` when this was written."""
+    gap_ms: int = 10_000
+    """How far apart two neighbours may be before the time between counts for nobody (a pulsed lane: 10 s)."""
 
 
 @dataclass(frozen=True, slots=True)
