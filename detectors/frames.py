@@ -1,11 +1,11 @@
-"""The inputs of a detector: what a record of `telemetry` became, a turn of its own timer, or another detector's finding."""
+"""The inputs of a detector: a batch of `telemetry`, a turn of the clocks, its own due time, another's finding."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from schemas.outputs import Evidence, Finding
-from schemas.telemetry import Batch, Clocks, Row
+from schemas.telemetry import Batch, Clocks, HostRow, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,6 @@ def source_name(row: Row, cluster: str) -> str:
     event_id = getattr(row, "event_id", None) or getattr(row, "command_id", None)
     if event_id:
         return str(event_id)
-    server = getattr(row, "server", None)
-    if hasattr(row, "boot_id"):
-        return f"{server}/{row.boot_id}/{row.run}/{row.seq}"
+    if isinstance(row, HostRow):
+        return f"{row.server}/{row.boot_id}/{row.run}/{row.seq}"
     return f"{cluster}/{type(row).__name__}"

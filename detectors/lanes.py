@@ -7,12 +7,15 @@ interval is a pair (from_ms, until_ms) on the axis of the brokers' stamps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from schemas.telemetry import Stretch
 
 Interval = tuple[int, int]
+
+FAR_MS = 1 << 60
+"""The end of an interval that has not ended."""
 
 NEVER_MS = -1
 """The watermark of a lane of which no Clocks has told yet."""
@@ -46,12 +49,10 @@ class Lane:
 
 @dataclass(slots=True)
 class Lanes:
-    """The lanes of one partition, and the stretches in which a cluster's own feed was blind."""
+    """The lanes of one partition."""
 
     lanes: dict[str, Lane] = field(default_factory=dict)
     """By `feed/lane`."""
-    blind: dict[str, list[Interval]] = field(default_factory=dict)
-    """By `cluster/feed`: disjoint, in order; the last may still be open (`until_ms` moves)."""
 
     def turn(self, stretch: Stretch, at_ms: int) -> Lane:
         """Move a lane by what an intake read of it; return the lane. Repeats of what was read change nothing."""
@@ -90,10 +91,8 @@ class Lanes:
             if gap[1] > gap[0]:
                 lane.gaps = add_interval(lane.gaps, gap)[-GAPS_KEPT:]
                 lane.last_gap = gap
-        if stretch.to_offset > lane.to_offset:
-            lane.to_offset = stretch.to_offset
-        if stretch.to_ms > lane.watermark_ms:
-            lane.watermark_ms = stretch.to_ms
+        lane.to_offset = max(lane.to_offset, stretch.to_offset)
+        lane.watermark_ms = max(lane.watermark_ms, stretch.to_ms)
         lane.unread = stretch.unread
         lane.moved_at_ms = at_ms
         return lane
@@ -108,9 +107,7 @@ class Lanes:
             keyed = [lane for lane in self.lanes.values() if lane.feed == feed]
             found.extend(keyed or [None])
             found.extend(
-                lane
-                for lane in self.lanes.values()
-                if lane.feed in sources and lane.feed.partition("@")[0] == feed
+                lane for lane in self.lanes.values() if lane.feed in sources and lane.feed.partition("@")[0] == feed
             )
         return found
 
@@ -123,21 +120,21 @@ class Lanes:
         return min((NEVER_MS if lane is None else lane.watermark_ms for lane in self.of(feeds, sources)), default=-1)
 
     def uncounted(
-        self, feeds: Iterable[str], cluster: str, sources: Iterable[str] = ()
+        self, feeds: Iterable[str], blind: Mapping[str, Sequence[Interval]], sources: Iterable[str] = ()
     ) -> list[list[Interval]]:
         """Return, for each lane of these feeds, the intervals that count for nobody's silence."""
         lists: list[list[Interval]] = []
         for lane in self.of(feeds, sources):
             if lane is None:
                 continue
-            blind = self.blind.get(f"{cluster}/{lane.feed.partition('@')[0]}", [])
-            lists.append(merge_intervals([*lane.gaps, *blind]) if blind else lane.gaps)
+            dark = blind.get(lane.feed.partition("@")[0], ())
+            lists.append(merge_intervals([*lane.gaps, *dark]) if dark else lane.gaps)
         return lists
 
     def waited_ms(
         self,
         feeds: Iterable[str],
-        cluster: str,
+        blind: Mapping[str, Sequence[Interval]],
         since_ms: int,
         until_ms: int,
         excluded: Sequence[Interval] = (),
@@ -146,14 +143,15 @@ class Lanes:
         """Return how much of an absence was observed: of several lanes the least, in milliseconds.
 
         The time from `since_ms` to `until_ms`, no further than each lane's watermark, less the lane's gaps, less the
-        stretches in which the cluster's own feed was blind, less `excluded`. 0 while a lane is unknown.
+        stretches in which the cluster's own feed was blind (`blind`, by feed), less `excluded`. 0 while a lane is
+        unknown.
         """
         feeds, sources = tuple(feeds), tuple(sources)
         lanes = self.of(feeds, sources)
         if any(lane is None for lane in lanes):
             return 0
         least = None
-        for lane, uncounted in zip(lanes, self.uncounted(feeds, cluster, sources), strict=True):
+        for lane, uncounted in zip(lanes, self.uncounted(feeds, blind, sources), strict=True):
             assert lane is not None  # noqa: S101 - narrowed above, for the type checker
             until = min(until_ms, lane.watermark_ms)
             skip = merge_intervals([*uncounted, *excluded]) if excluded else uncounted
@@ -164,7 +162,7 @@ class Lanes:
     def limit_passed_ms(
         self,
         feeds: Iterable[str],
-        cluster: str,
+        blind: Mapping[str, Sequence[Interval]],
         since_ms: int,
         limit_ms: int,
         excluded: Sequence[Interval] = (),
@@ -177,7 +175,7 @@ class Lanes:
         """
         feeds, sources = tuple(feeds), tuple(sources)
         latest = since_ms + limit_ms
-        for uncounted in self.uncounted(feeds, cluster, sources):
+        for uncounted in self.uncounted(feeds, blind, sources):
             skip = merge_intervals([*uncounted, *excluded]) if excluded else uncounted
             latest = max(latest, after_counting(skip, since_ms, limit_ms))
         return latest

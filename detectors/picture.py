@@ -1,4 +1,4 @@
-"""The picture of one cluster: who is where, which version, last heard, which incarnation, what maintenance is under way.
+"""The picture of one cluster: who is where, which version, last heard, which incarnation, what maintenance goes on.
 
 Folded from frames once, for all detectors. Every fold is a least, a greatest or a union by stamp, so that lanes may
 interleave in any order that keeps each lane's own. Every map has a bound. What a detector needs of the present frame
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from detectors.frames import BatchFrame, source_name
-from detectors.lanes import Interval, Lanes, add_interval, merge_intervals
 from schemas.columns import unpack_vms
+
+from detectors.frames import BatchFrame, source_name
+from detectors.lanes import FAR_MS, Interval, Lanes, add_interval, merge_intervals
 from schemas.inventory import InventoryComplete, InventoryState, Region, Removed, Server, Service, Subscription, Vm
 from schemas.outputs import Evidence
 from schemas.source import (
-    GUEST_AGENT,
     HOST_AGENT,
     GaState,
     GuestEvent,
@@ -43,6 +43,8 @@ EVENTS_SEEN_MOST = 500_000
 SILENT_AFTER_INTERVALS = 3
 SILENT_AFTER_MS = 90_000
 """A server is taken for silent after 3 of its intervals, at least 90 s (CATALOGUE, host_silence)."""
+BLIND_AFTER_INTERVALS = 1.5
+"""A cluster's host feed is quiet for this many of its longest intervals before it may be blind (CATALOGUE, blind)."""
 SPOKEN_KEPT_MS = 2 * 3_600_000
 SPOKEN_BUCKET_MS = 10_000
 
@@ -70,7 +72,7 @@ class Start:
     signature: str = ""
     """Of that START_FAILED: see `signature_of`."""
     ended_ms: int | None = None
-    """The least stamp of what ended it: a later incarnation, healing, deallocation, or its server no longer naming it."""
+    """The least stamp of what ended it: a later incarnation, healing, deallocation, its server no longer naming it."""
     replaced: bool = False
     """Ended by a later incarnation."""
 
@@ -237,8 +239,10 @@ class ClusterState:
     longest_interval_s: int = 0
     guest_spoke: dict[int, int] = field(default_factory=dict)
     """Stamp divided by 10 s, to the greatest stamp in it, of guest events: the last two hours, in order of arrival."""
-    host_spoke: dict[int, int] = field(default_factory=dict)
-    """The same of host reports: the greatest stamp in each 10 s."""
+    host_quiet: list[Interval] = field(default_factory=list)
+    """Ended stretches without any host report, longer than 1.5 x the longest interval, in which no guest has spoken."""
+    blind: dict[str, list[Interval]] = field(default_factory=dict)
+    """By feed: stretches in which this feed of the cluster was blind; one that goes on ends at FAR_MS."""
     rollouts: dict[str, RolloutView] = field(default_factory=dict)
     events_seen: dict[str, int] = field(default_factory=dict)
     """event_id to stamp, of counted kinds, for 24 h."""
@@ -287,25 +291,24 @@ class Picture:
         self, feeds: tuple[str, ...], since_ms: int, until_ms: int, excluded: tuple[Interval, ...] = ()
     ) -> int:
         """Return how much of an absence in this cluster was observed (see `Lanes.waited_ms`)."""
-        return self.lanes.waited_ms(feeds, self.cluster, since_ms, until_ms, excluded, self.state.sources)
+        return self.lanes.waited_ms(feeds, self.state.blind, since_ms, until_ms, excluded, self.state.sources)
 
     def limit_passed_ms(
         self, feeds: tuple[str, ...], since_ms: int, limit_ms: int, excluded: tuple[Interval, ...] = ()
     ) -> int:
         """Return when an absence in this cluster reached its limit (see `Lanes.limit_passed_ms`)."""
-        return self.lanes.limit_passed_ms(feeds, self.cluster, since_ms, limit_ms, excluded, self.state.sources)
+        return self.lanes.limit_passed_ms(feeds, self.state.blind, since_ms, limit_ms, excluded, self.state.sources)
 
     def passed_ms(self, feeds: tuple[str, ...]) -> int:
         """Return up to when all lanes of these feeds have been read for this cluster."""
         return self.lanes.passed_ms(feeds, self.state.sources)
 
-    def spoke(self, feed: str, after_ms: int, until_ms: int) -> bool:
-        """Tell whether a record of this feed stamped after `after_ms` and not after `until_ms` came of the cluster.
+    def guests_spoke(self, after_ms: int, until_ms: int) -> bool:
+        """Tell whether a guest event stamped after `after_ms` and not after `until_ms` came of the cluster.
 
         To 10 s: the last two hours are remembered as the greatest stamp in each ten seconds.
         """
-        buckets = self.state.guest_spoke if feed == GUEST_AGENT else self.state.host_spoke
-        return any(after_ms < stamp <= until_ms for stamp in buckets.values())
+        return any(after_ms < stamp <= until_ms for stamp in self.state.guest_spoke.values())
 
     # -- folding -------------------------------------------------------------------------------------------------
 
@@ -315,7 +318,7 @@ class Picture:
         batch = frame.batch
         feed = batch.feed.partition("@")[0]
         if feed != batch.feed and batch.at_ms:
-            self.state.sources[batch.feed] = max(self.state.sources.get(batch.feed, 0), max(batch.at_ms))
+            self.state.sources[batch.feed] = max(self.state.sources.get(batch.feed, 0), *batch.at_ms)
         for index, row in enumerate(batch.rows):
             at_ms = batch.at_ms[index]
             if isinstance(row, HostRow):
@@ -328,12 +331,56 @@ class Picture:
                 self._inventory(row)
         return self.news
 
-    def _spoke(self, buckets: dict[int, int], at_ms: int) -> None:
+    def _guest_spoke(self, at_ms: int) -> None:
+        buckets = self.state.guest_spoke
         bucket = at_ms // SPOKEN_BUCKET_MS
         if buckets.get(bucket, 0) < at_ms:
             buckets[bucket] = at_ms
             if len(buckets) > SPOKEN_KEPT_MS // SPOKEN_BUCKET_MS:
                 del buckets[min(buckets)]
+        self._host_feed_blind(at_ms)
+
+    def _host_feed_blind(self, guest_ms: int) -> None:
+        """Mark as blind the stretch without host reports into which this guest event falls, if it is long enough.
+
+        A guest must have spoken well after the last report, or the last words before a loss of power would look like
+        life behind a broken collector: 1.25 intervals after it, when every living host would have reported again.
+        """
+        state = self.state
+        late_ms = state.longest_interval_s * 1250
+        if not late_ms or not state.host_report_ms:
+            return
+        if guest_ms > state.host_report_ms + late_ms:
+            self._blind(HOST_AGENT, (state.host_report_ms, FAR_MS))
+            return
+        for quiet in state.host_quiet:
+            if quiet[0] + late_ms < guest_ms < quiet[1]:
+                self._blind(HOST_AGENT, quiet)
+                state.host_quiet = [known for known in state.host_quiet if known != quiet]
+                return
+
+    def _blind(self, feed: str, stretch: Interval) -> None:
+        known = self.state.blind.get(feed, [])
+        self.state.blind[feed] = add_interval(known, stretch)[-INTERVALS_KEPT:]
+
+    def _host_feed_heard(self, at_ms: int, interval_s: int) -> None:
+        """Take the stamp of a host report of the cluster: it ends a stretch without any."""
+        state = self.state
+        state.longest_interval_s = max(state.longest_interval_s, interval_s)
+        since_ms = state.host_report_ms
+        if at_ms <= since_ms:
+            return
+        state.host_report_ms = at_ms
+        known = state.blind.get(HOST_AGENT)
+        if known and known[-1][1] == FAR_MS:
+            state.blind[HOST_AGENT] = [*known[:-1], (known[-1][0], at_ms)]
+        elif since_ms and at_ms - since_ms > BLIND_AFTER_INTERVALS * state.longest_interval_s * 1000:
+            quiet = (since_ms, at_ms)
+            late_ms = state.longest_interval_s * 1250
+            if self.guests_spoke(since_ms + late_ms, at_ms):
+                self._blind(HOST_AGENT, quiet)
+            else:
+                state.host_quiet = [*state.host_quiet, quiet][-INTERVALS_KEPT:]
 
     def _server(self, name: str) -> ServerView | None:
         server = self.state.servers.get(name)
@@ -358,10 +405,7 @@ class Picture:
         server = self._server(row.server)
         if server is None:
             return
-        state = self.state
-        state.host_report_ms = max(state.host_report_ms, at_ms)
-        state.longest_interval_s = max(state.longest_interval_s, row.interval_s)
-        self._spoke(state.host_spoke, at_ms)
+        self._host_feed_heard(at_ms, row.interval_s)
         self.news.heard.append(row.server)
         newest = at_ms >= server.heard_ms
         if newest:
@@ -408,9 +452,7 @@ class Picture:
                 oldest = at_ms - CHANGES_MEMORY_MS
                 server.changes = [change for change in server.changes if change.at_ms >= oldest][-CHANGES_KEPT:]
 
-    def _full(
-        self, frame: BatchFrame, index: int, at_ms: int, row: HostRow, server: ServerView, newest: bool
-    ) -> None:
+    def _full(self, frame: BatchFrame, index: int, at_ms: int, row: HostRow, server: ServerView, newest: bool) -> None:
         if not newest:
             return
         server.full = (row.boot_id, row.run, row.seq)
@@ -454,7 +496,7 @@ class Picture:
     def _started(
         self, vm: VmView, incarnation: int, server: str, at_ms: int, source: str, evidence: Evidence
     ) -> Start | None:
-        """Return the VM's start of this incarnation, made or moved to the least stamp; None: older than what is kept."""
+        """Return the VM's start of this incarnation, moved to the least stamp; None: older than what is kept."""
         for start in reversed(vm.starts):
             if start.incarnation == incarnation:
                 if at_ms < start.at_ms:
@@ -516,7 +558,7 @@ class Picture:
         return False
 
     def _guest(self, frame: BatchFrame, index: int, at_ms: int, event: GuestEvent) -> None:
-        self._spoke(self.state.guest_spoke, at_ms)
+        self._guest_spoke(at_ms)
         if event.kind != GuestKind.HEARTBEAT and self._double(event.event_id, at_ms):
             return
         vm = self._vm(event.vm, event.server)
@@ -657,12 +699,12 @@ class Picture:
             self.state.regions.pop(row.id, None)
 
 
-_UPKEEP_STARTS = {
+_UPKEEP_STARTS: dict[str, str] = {
     MaintenanceKind.NODE_REBOOT_STARTED: "reboot",
     MaintenanceKind.SERVER_UPDATE_STARTED: "update",
     MaintenanceKind.COMPONENT_UPDATE_STARTED: "component",
 }
-_UPKEEP_ENDS = {
+_UPKEEP_ENDS: dict[str, str] = {
     MaintenanceKind.NODE_REBOOT_COMPLETED: "reboot",
     MaintenanceKind.SERVER_UPDATE_COMPLETED: "update",
     MaintenanceKind.SERVER_UPDATE_FAILED: "update",

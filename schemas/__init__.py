@@ -1,1 +1,1 @@
-"""What travels: the Avro schemas, the frozen dataclasses that mirror them, and the one codec. Imports nothing of ours."""
+"""What travels: the Avro schemas, frozen dataclasses that mirror them, and one codec. Imports nothing of ours."""

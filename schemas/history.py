@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.commands import Acknowledge, Close, ConfigChanged, Confirm, Release, SelfServiceRequest, Silence, StartEvent
+from schemas.commands import (
+    Acknowledge,
+    Close,
+    ConfigChanged,
+    Confirm,
+    Release,
+    SelfServiceRequest,
+    Silence,
+    StartEvent,
+)
 from schemas.inventory import InventoryComplete, Region, Removed, Server, Service, Subscription, Vm
 from schemas.source import GuestEvent, HostReport, MaintenanceEvent, Pulse
 

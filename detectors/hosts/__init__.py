@@ -1,0 +1,1 @@
+"""Silent servers, dark clusters, and what we cannot see (CATALOGUE, Feeds and hosts)."""

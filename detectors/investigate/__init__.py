@@ -1,0 +1,1 @@
+"""Servers that automation gave up on, and the brake (CATALOGUE, Human Investigate)."""
