@@ -1,4 +1,4 @@
-"""A source record outside Kafka: what the simulator writes, and what `replay --source` reads (one JSON object a line)."""
+"""A source record outside Kafka: what the simulator writes and `replay --source` reads, a JSON object a line."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Two neighbours of a lane further apart than its longest pulse: for that long nobody could write, or nobody watched."""
+    """Two neighbours of a lane further apart than its longest pulse: so long nobody could write, or nobody watched."""
 
     from_ms: int
     to_ms: int

@@ -1,0 +1,243 @@
+"""The one codec: records to Avro single-object bytes and back, and whatever a source may send to a record.
+
+Theory of operation: a record travels as `C3 01`, the CRC-64-AVRO fingerprint of the schema that wrote it, and the
+datum. The fingerprint finds the writer's schema among ours, current or released, and Avro's resolution makes of an
+older record one of today's. fastavro reads datums into dicts and msgspec makes dataclasses of them in C, which is twice
+as quick as calling their own `__init__` (a frozen one pays `object.__setattr__` for every field).
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from io import BytesIO
+from operator import attrgetter
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import fastavro
+import msgspec
+from fastavro.validation import validate
+
+from schemas import avro_files, framing, json_source
+from schemas.errors import CodecError
+from schemas.outputs import DeadReason
+from schemas.records import BY_NAME, ENUMS, RECORDS, once
+from schemas.telemetry import Batch
+from schemas.writers import WriterSchemas
+
+MARKER = b"\xc3\x01"
+HEADER_BYTES = 10
+
+UNREADABLE = (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, TypeError, ValueError)
+"""What fastavro and msgspec raise on bytes that are not what their schema says (save SchemaResolutionError)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """How records of one type become bytes."""
+
+    header: bytes
+    schema: avro_files.Schema
+    datum: Callable[[Any], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How datums of one schema become records; `reader` is None where writer and reader are the same."""
+
+    record: type[Any]
+    writer: avro_files.Schema
+    reader: avro_files.Schema | None
+
+
+def encode(record: Any) -> bytes:
+    """Return the record in Avro's single-object encoding; what its schema has no room for raises."""
+    writer = _writer(type(record))
+    out = BytesIO()
+    out.write(writer.header)
+    datum = writer.datum(record)
+    try:
+        fastavro.schemaless_writer(out, writer.schema, datum)
+    except UNREADABLE:
+        validate(datum, writer.schema)  # names the field and the value
+        raise
+    return out.getvalue()
+
+
+def decode(data: bytes) -> Any:
+    """Return the record that single-object bytes hold, by a current or a released schema of ours."""
+    if data[:2] != MARKER:
+        raise CodecError(DeadReason.NOT_AVRO, f"no single-object encoding: the first bytes are {data[:2].hex()}")
+    reader = _readers().get(data[2:HEADER_BYTES])
+    if reader is None:
+        raise CodecError(
+            DeadReason.UNKNOWN_SCHEMA,
+            f"fingerprint {data[2:HEADER_BYTES].hex()} is of no schema that this version knows; "
+            "send a released schema, or frame the record with a schema id",
+        )
+    return read_datum(data, HEADER_BYTES, reader)
+
+
+def decode_source(data: bytes, allowed: tuple[type[Any], ...], writers: WriterSchemas | None = None) -> Any:
+    """Return the record of a source topic, whatever its form; the first bytes tell which.
+
+    Raises CodecError where the bytes are no record of an allowed type, RegistryAway where that cannot be known yet.
+    """
+    if not data:
+        raise CodecError(DeadReason.EMPTY, "the record has no bytes")
+    if data[:2] == MARKER:
+        record = decode(data)
+    elif data[0] in framing.MAGIC:
+        schema, start = framing.writer_of(data, writers)
+        record = read_datum(data, start, _foreign_reader(schema, allowed))
+    else:
+        record = json_source.parse(data, allowed)
+    if type(record) not in allowed:
+        raise CodecError(
+            DeadReason.NOT_ALLOWED,
+            f"a {type(record).__name__} may not stand here; this topic takes {json_source.listed(allowed)}",
+        )
+    return record
+
+
+def read_datum(data: bytes, start: int, reader: Reader) -> Any:
+    """Return the record that stands in `data` from `start` to its very end."""
+    stream = BytesIO(data)
+    stream.seek(start)
+    name = reader.record.__name__
+    try:
+        if reader.record is Batch:
+            datum = fastavro.schemaless_reader(stream, reader.writer, reader.reader, return_record_name=True)
+        else:
+            datum = fastavro.schemaless_reader(stream, reader.writer, reader.reader)
+        record = _record_of(reader.record, datum)
+    except UnicodeDecodeError as error:
+        raise CodecError(DeadReason.NOT_UTF8, f"{name}: a string is not UTF-8: {error}") from error
+    except EOFError as error:
+        raise CodecError(DeadReason.NOT_AVRO, f"{name}: the datum ends early, at byte {len(data)}") from error
+    except (*UNREADABLE, fastavro.read.SchemaResolutionError) as error:
+        raise CodecError(DeadReason.NOT_AVRO, f"{name}: near byte {stream.tell()}: {error!r}") from error
+    if stream.tell() != len(data):
+        raise CodecError(
+            DeadReason.NOT_AVRO,
+            f"{name}: {len(data) - stream.tell()} bytes stand behind the datum",
+        )
+    return record
+
+
+def _record_of(record: type[object], datum: Any) -> Any:
+    if record is Batch:
+        return Batch(
+            datum["cluster"],
+            datum["feed"],
+            datum["topic"],
+            datum["topic_id"],
+            datum["lane"],
+            tuple(datum["offsets"]),
+            tuple(datum["at_ms"]),
+            _rows_of(datum["rows"]),
+        )
+    for field, respell in _respelled(record).items():
+        datum[field] = respell[datum[field]]
+    return msgspec.convert(datum, record)
+
+
+def _rows_of(rows: list[tuple[str, dict[str, Any]]]) -> tuple[Any, ...]:
+    """Return the rows of a batch; nearly always they are of one type, and then one call makes them all."""
+    kinds = {name for name, _ in rows}
+    if len(kinds) == 1:
+        record = BY_NAME[kinds.pop().rpartition(".")[2]]
+        made: tuple[Any, ...] = msgspec.convert([row for _, row in rows], tuple[record, ...])  # type: ignore[valid-type]
+        return made
+    return tuple([msgspec.convert(row, BY_NAME[name.rpartition(".")[2]]) for name, row in rows])
+
+
+@once
+def _writer(record: type[Any]) -> Writer:
+    if record not in RECORDS:
+        raise TypeError(f"{record.__name__} is no record that travels; those that do are in schemas/records.py")
+    schema = avro_files.read(record.__name__)
+    return Writer(MARKER + avro_files.fingerprint(schema), avro_files.parsed(schema), datum_maker(record))
+
+
+@cache
+def _readers() -> dict[bytes, Reader]:
+    """Return every schema that we can read, by fingerprint; of equal ones the current stands."""
+    readers = {}
+    for directory in (*avro_files.released_sets(), avro_files.CURRENT):
+        for name in avro_files.names(directory):
+            schema = avro_files.read(name, directory)
+            record = BY_NAME[name]
+            current = None if directory == avro_files.CURRENT else _writer(record).schema
+            readers[avro_files.fingerprint(schema)] = Reader(record, avro_files.parsed(schema), current)
+    return readers
+
+
+def _foreign_reader(schema: avro_files.Schema, allowed: tuple[type[Any], ...]) -> Reader:
+    """Return how a writer's own schema is read as ours: by the record's name, whatever its namespace."""
+    name = str(schema.get("name")).rpartition(".")[2]
+    for record in allowed:
+        if record.__name__ == name:
+            return Reader(record, schema, _writer(record).schema)
+    raise CodecError(
+        DeadReason.NOT_ALLOWED,
+        f"the writer's schema is of a record {name}; this topic takes {json_source.listed(allowed)}: name it so",
+    )
+
+
+@once
+def _respelled(record: type[Any]) -> dict[str, dict[str, str]]:
+    """Return the enum fields whose values Avro cannot spell (`stop-updates`): symbol to value."""
+    enums = ENUMS.get(record, {})
+    return {
+        field: {member.name: member.value for member in enum}
+        for field, enum in enums.items()
+        if any(member.name != member.value for member in enum)
+    }
+
+
+@once
+def datum_maker(record: type[Any]) -> Callable[[Any], dict[str, Any]]:
+    """Return what makes of a dataclass the dict that fastavro writes."""
+    names = [field.name for field in fields(record)]
+    values = attrgetter(*names)
+    hints = get_type_hints(record)
+    changes = {name: change for name in names if (change := _change_for(hints[name])) is not None}
+    for field, respell in _respelled(record).items():
+        changes[field] = {value: name for name, value in respell.items()}.__getitem__
+
+    def flat(value: Any) -> dict[str, Any]:
+        return dict(zip(names, values(value), strict=True))
+
+    def nested(value: Any) -> dict[str, Any]:
+        datum = dict(zip(names, values(value), strict=True))
+        for name, change in changes.items():
+            datum[name] = change(datum[name])
+        return datum
+
+    return nested if changes else flat
+
+
+def _change_for(hint: Any) -> Callable[[Any], Any] | None:
+    """Return how a field's value is changed for fastavro, None where it stands as it is."""
+    if is_dataclass(hint):
+        return datum_maker(hint)  # type: ignore[arg-type]
+    arguments = get_args(hint)
+    if get_origin(hint) is tuple:
+        item = arguments[0]
+        if get_origin(item) in (Union, types.UnionType):
+            return lambda rows: [(_full_name(type(row)), datum_maker(type(row))(row)) for row in rows]
+        change = _change_for(item)
+        # A list, since fastavro takes a tuple in a union for a branch with its name.
+        return list if change is None else lambda items: [change(item) for item in items]
+    if get_origin(hint) in (Union, types.UnionType) and type(None) in arguments:
+        inner = _change_for(next(argument for argument in arguments if argument is not type(None)))
+        return None if inner is None else lambda value: None if value is None else inner(value)
+    return None
+
+
+@once
+def _full_name(record: type[Any]) -> str:
+    return f"{avro_files.NAMESPACE}.{record.__name__}"
