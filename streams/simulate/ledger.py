@@ -1,0 +1,80 @@
+"""The ledger of a simulation: every fact that truth may refer to, as it was injected."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import dataclass
+
+FACTS = {
+    "start": "a VM starts (every incarnation)",
+    "affected_start": "a VM starts and a fault keeps its guest agent from making contact",
+    "start_failed": "a START_FAILED reaches its broker",
+    "timeout": "a host agent gives up on a start after 25 minutes",
+    "hi": "the fabric controller moves a server to HI",
+    "brake": "the fabric controller stops updates and healing of the cluster",
+    "healed": "a VM is healed to another server",
+    "healed_failed": "a healed VM fails on its new server: its first START_FAILED or time-out there",
+    "reboot_planned": "a planned reboot starts",
+    "reboot_unplanned": "an unplanned reboot starts",
+    "fault": "a fault begins (once for each server, VM or cluster that it hits)",
+}
+"""Kinds of fact, which are also the moments and the counts of a truth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that happened in the simulation, and when (for what is sent: when its broker stamped it)."""
+
+    kind: str
+    at_ms: int
+    cluster: str
+    server: str = ""
+    vm: str = ""
+    detail: str = ""
+    """A signature, or the name of a fault."""
+
+
+class Ledger:
+    """Facts by cluster and kind."""
+
+    def __init__(self) -> None:
+        self._facts: dict[tuple[str, str], list[Fact]] = defaultdict(list)
+
+    def add(self, fact: Fact) -> None:
+        """Note a fact."""
+        self._facts[fact.cluster, fact.kind].append(fact)
+
+    def merge(self, other: Ledger) -> None:
+        """Take over the facts of clusters that another process simulated."""
+        for key, facts in other._facts.items():
+            self._facts[key].extend(facts)
+
+    def facts(self, cluster: str, kind: str) -> list[Fact]:
+        """Return the facts of one kind in a cluster, in order of their time."""
+        return sorted(self._facts.get((cluster, kind), []), key=lambda fact: fact.at_ms)
+
+    def count(self, kind: str) -> int:
+        """Return how many facts of a kind there are in all clusters."""
+        return sum(len(facts) for (_, name), facts in self._facts.items() if name == kind)
+
+    def hit(self, fault: str, field: str, cluster: str | None = None) -> set[str]:
+        """Return the servers, VMs or clusters (`field`) that a fault hit."""
+        return {
+            name
+            for (where, kind), facts in self._facts.items()
+            if kind == "fault" and cluster in {None, where}
+            for fact in facts
+            if fact.detail == fault and (name := str(getattr(fact, field, "")))
+        }
+
+    def completed_ms(self, cluster: str, kind: str, vms: int, servers: int, window_ms: int) -> int | None:
+        """Return when `vms` VMs on `servers` servers had it with one signature within a window; None: never."""
+        recent: dict[str, deque[Fact]] = defaultdict(deque)
+        for fact in self.facts(cluster, kind):
+            window = recent[fact.detail]
+            window.append(fact)
+            while window[0].at_ms < fact.at_ms - window_ms:
+                window.popleft()
+            if len({each.vm or each.server for each in window}) >= vms and len({each.server for each in window}) >= servers:
+                return fact.at_ms
+        return None

@@ -1,0 +1,216 @@
+"""A scenario as values: the fleet, what is rolled out, what goes wrong, and what is true of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from streams.simulate.quantity import brake, duration_ms, number, size_names, whole
+from streams.simulate.truth import Truth
+
+Pick = float | str | tuple[str, ...] | None
+"""How many, or which: a number or formula, a share such as `"25%"`, an array of name patterns; None is all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlan:
+    """One kind of cluster; `count` of them are built, named `name-1`, `name-2`, ..."""
+
+    name: str
+    count: int
+    servers: int
+    vms: int
+    racks: float | str
+    update_domains: float | str
+    group_size: int
+    """VMs of one group (availability set): they stand in different update domains as far as there are enough."""
+    services: int
+    ga: bool
+    """False: its VMs run no guest agent (storage)."""
+    region: str
+    datacenter: str
+    guest_os: str
+    versions: dict[str, str]
+    """Component to version at the start: fc, ha, netplugin, host_os, nmagent, ga."""
+    healing: bool
+    brake: bool
+    """Whether the fabric controller stops itself at brake(n) servers in HI."""
+    heal_delay_ms: int
+    heal_spacing_ms: int
+    notice_ms: int
+    """How long a server is not heard before the fabric controller moves it to HI; 0: never."""
+    create_every_s: float | str
+    """Seconds between two new VMs (deploy, scale-out), give or take 30 %; 0: none."""
+    heartbeat_ms: int
+    """Period of every guest agent's HEARTBEAT; 0: guests are seen through their host agent alone."""
+    contact_s: tuple[float, float]
+    """From the start of a VM to first contact."""
+    slow_starts: float
+    """Share of starts that take three to eight minutes."""
+
+    @property
+    def names(self) -> dict[str, float]:
+        """Return what formulas may use."""
+        return size_names(self.servers, self.vms)
+
+    @property
+    def brake_at(self) -> int:
+        """Return how many servers in HI stop this cluster."""
+        return brake(self.servers)
+
+    @property
+    def rack_count(self) -> int:
+        """Return the number of racks: between one and one a server."""
+        return min(self.servers, max(1, whole(self.racks, self.names)))
+
+    @property
+    def domain_count(self) -> int:
+        """Return the number of update domains: between one and one a server."""
+        return min(self.servers, max(1, whole(self.update_domains, self.names)))
+
+    @property
+    def create_every_ms(self) -> int:
+        """Return milliseconds between two new VMs; 0: none."""
+        return round(number(self.create_every_s, self.names) * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionPlan:
+    """A region and the one it is paired with."""
+
+    region: str
+    paired_with: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where something happens: clusters by pattern, then racks, servers and VMs within each."""
+
+    clusters: tuple[str, ...] = ("*",)
+    racks: Pick = None
+    servers: Pick = None
+    vms: Pick = None
+    """How many, or which, of each server chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A new version on its way through clusters, by update domains or as a blast."""
+
+    name: str
+    clusters: tuple[str, ...]
+    system: str
+    versions: dict[str, str]
+    component: str
+    mode: str
+    at_ms: int
+    lead_ms: int
+    """From UD_STARTED to the moment at which the VMs of all its servers start anew."""
+    gap_ms: int
+    """From UD_COMPLETED to the next UD_STARTED."""
+    spread_ms: int
+    """Over how long the servers of an update domain start their VMs; 0: all in the same millisecond."""
+    reboot: bool
+    down_ms: tuple[int, int]
+    """With `reboot`: how long a server is away."""
+    done: float | str
+    """Update domains that already run the new versions when the scenario starts."""
+    ready_wait_ms: int
+    """How long the rollout waits for VMs that do not become ready before it goes on; 0: for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that goes wrong. Which fields count depends on `kind`; streams/simulate/SCENARIOS.md has them."""
+
+    name: str
+    kind: str
+    scope: Scope
+    at_ms: int
+    for_ms: int | None
+    """None: to the end."""
+    agent: str = "guest"
+    effect: str = "error"
+    step: str = ""
+    error_code: str = ""
+    message: str = ""
+    dates: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    feeds: tuple[str, ...] = ()
+    mode: str = "stamped"
+    delay_ms: int = 0
+    skew_s: tuple[float, float] = (0.0, 0.0)
+    fraction: float = 1.0
+    copies: int = 1
+    restart: bool = True
+    planned: bool = False
+    down_ms: tuple[int, int] = (0, 0)
+    reason: str = ""
+    cause: str = ""
+    workflow: str = ""
+    per_day: float | None = None
+    """Share of the scope's servers to which it happens in a day; None: once, at `at`, to all of them."""
+
+    def until_ms(self, end_ms: int) -> int:
+        """Return when it ends, no later than the scenario."""
+        return end_ms if self.for_ms is None else min(end_ms, self.at_ms + self.for_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One scenario: give it to `streams.simulate.generator`, and its truth to the judge."""
+
+    name: str
+    title: str
+    start_ms: int
+    duration_ms: int
+    seed: int
+    interval_s: int
+    latency_ms: tuple[int, int]
+    jitter_ms: int
+    clusters: tuple[ClusterPlan, ...]
+    regions: tuple[RegionPlan, ...]
+    rollouts: tuple[Rollout, ...]
+    faults: tuple[Fault, ...]
+    truth: Truth
+
+    @property
+    def end_ms(self) -> int:
+        """Return the end, which is no longer part of it."""
+        return self.start_ms + self.duration_ms
+
+    def instances(self) -> list[tuple[str, ClusterPlan]]:
+        """Return every cluster by name with its plan, in the order of the file."""
+        return [(f"{plan.name}-{k + 1}", plan) for plan in self.clusters for k in range(plan.count)]
+
+    def with_size(
+        self,
+        *,
+        clusters: int | None = None,
+        servers: int | None = None,
+        vms: int | None = None,
+        days: float | None = None,
+        seed: int | None = None,
+    ) -> Scenario:
+        """Return the same scenario in another size; scopes, formulas and truth follow it.
+
+        `clusters` are dealt to the kinds of cluster in the order of the file, one each, until none is left: two of
+        the leap day are one in rollout and one without.
+        """
+        plans = list(self.clusters)
+        if clusters is not None:
+            if clusters < 1:
+                raise ValueError(f"clusters: is {clusters}; must be at least 1")
+            share, rest = divmod(clusters, len(plans))
+            plans = [replace(plan, count=share + (place < rest)) for place, plan in enumerate(plans)]
+            plans = [plan for plan in plans if plan.count]
+        for name, value, low in (("servers", servers, 1), ("vms", vms, 0)):
+            if value is not None:
+                if value < low:
+                    raise ValueError(f"{name}: is {value}; must be at least {low}")
+                plans = [replace(plan, **{name: value}) for plan in plans]
+        duration = self.duration_ms if days is None else duration_ms(f"{days}d")
+        if duration <= 0:
+            raise ValueError(f"days: is {days}; must be more than 0")
+        return replace(
+            self, clusters=tuple(plans), duration_ms=duration, seed=self.seed if seed is None else seed
+        )

@@ -1,0 +1,273 @@
+"""What is true of a scenario: what must be found, when at the latest, and what must not be found.
+
+Truth speaks of what was injected. It names detectors by their fixed names, as the catalogue does, and knows nothing of how
+they work. Its limits are times, or moments of the simulation itself (`Moment`): the third failed start that was sent,
+say. Before a run is judged, `resolve` turns every line into plain numbers for each cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from streams.simulate.ledger import Ledger
+from streams.simulate.quantity import number, size_names
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time, or a moment of the simulation in the cluster that is judged, plus a while."""
+
+    at_ms: int | None = None
+    kind: str = ""
+    """A kind of fact of the ledger; empty: `at_ms` stands."""
+    vms: float | str = 1
+    """The moment is the fact that completes so many VMs ..."""
+    servers: float | str = 1
+    """... on so many servers ..."""
+    window_ms: int = 600_000
+    """... within this long, of one signature."""
+    plus_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """A finding that must be there, in each cluster that the pattern names."""
+
+    label: str
+    detector: str
+    clusters: tuple[str, ...]
+    subject: dict[str, tuple[str, ...]]
+    """Field of the subject to patterns; `@name` stands for what the fault of that name hit."""
+    severity: str = ""
+    verdict: str = ""
+    trigger: str = ""
+    says: str = ""
+    """A text that title, explanation or a fact must hold."""
+    facts: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, tuple[float | str, float | str]] = field(default_factory=dict)
+    opened_at: Moment | None = None
+    within_ms: int = 2000
+    opened_by: Moment | None = None
+    seen_by: Moment | None = None
+    before: Moment | None = None
+    throughout: tuple[Moment, Moment] | None = None
+    """From the first to the second of these it must stand, and say so, without a break."""
+    count: tuple[float | str, float | str] | None = None
+    """Least and most; None: at least one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Findings that must not be there."""
+
+    label: str
+    detectors: tuple[str, ...]
+    clusters: tuple[str, ...]
+    subject: dict[str, tuple[str, ...]]
+    severity_at_least: str = ""
+    unless: tuple[str, ...] = ()
+    """Detectors that are exempt."""
+    from_at: Moment | None = None
+    until: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Decisions that must be there, so many for each cluster; 0: none may be."""
+
+    label: str
+    action: str
+    clusters: tuple[str, ...]
+    count: int = 1
+    seen_by: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """All that is true of a scenario."""
+
+    find: tuple[Find, ...] = ()
+    never: tuple[Not, ...] = ()
+    decide: tuple[Decide, ...] = ()
+    count: dict[str, int | str] = field(default_factory=dict)
+    """Name of a count to a number, or to `injected`: as many as the simulation made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """One line of truth for one cluster, in plain numbers: what the judge compares with."""
+
+    kind: str
+    """find, not, decide or count."""
+    label: str
+    cluster: str
+    detectors: tuple[str, ...] = ()
+    subject: dict[str, frozenset[str] | tuple[str, ...]] = field(default_factory=dict)
+    """A set: one of these names; a tuple: one of these patterns."""
+    severity: str = ""
+    verdict: str = ""
+    trigger: str = ""
+    says: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
+    numbers: dict[str, tuple[float, float]] = field(default_factory=dict)
+    opened_at_ms: int | None = None
+    within_ms: int = 0
+    opened_by_ms: int | None = None
+    seen_by_ms: int | None = None
+    before_ms: int | None = None
+    throughout_ms: tuple[int, int] | None = None
+    least: float = 1
+    most: float = float("inf")
+    action: str = ""
+    severity_at_least: str = ""
+    unless: tuple[str, ...] = ()
+    from_ms: int | None = None
+    until_ms: int | None = None
+    broken: str = ""
+    """Why the line cannot be judged: its moment never came. Counts as missed."""
+
+
+def resolve(
+    truth: Truth, clusters: Iterable[tuple[str, int, int]], ledger: Ledger, counted: Iterable[str] = ()
+) -> list[Expected]:
+    """Return the truth of a run in plain numbers, for `clusters` given as (name, servers, VMs a server).
+
+    `ledger` holds what was injected; `counted` names the counts that the run can tell (others are left out, so that
+    a run which counts nothing is not blamed for it).
+    """
+    expected: list[Expected] = []
+    sizes = {name: size_names(servers, vms) for name, servers, vms in clusters}
+    for find in truth.find:
+        expected += [_find(find, name, sizes[name], ledger) for name in _named(find.clusters, find.subject, sizes, ledger)]
+    for never in truth.never:
+        expected += [_not(never, name, sizes[name], ledger) for name in _named(never.clusters, never.subject, sizes, ledger)]
+    for decide in truth.decide:
+        expected += [_decide(decide, name, sizes[name], ledger) for name in _named(decide.clusters, {}, sizes, ledger)]
+    known = set(counted)
+    for name, value in truth.count.items():
+        if name in known:
+            amount = ledger.count(name) if isinstance(value, str) else value
+            expected.append(Expected("count", name, "", least=amount, most=amount))
+    return expected
+
+
+def _named(
+    patterns: tuple[str, ...], subject: dict[str, tuple[str, ...]], sizes: dict[str, dict[str, float]], ledger: Ledger
+) -> list[str]:
+    """Return the clusters that a line speaks of; one about a fault speaks of the clusters that the fault hit."""
+    hit: set[str] | None = None
+    for values in subject.values():
+        for value in values:
+            if value.startswith("@"):
+                hit = (hit or set()) | ledger.hit(value[1:], "cluster")
+    named = []
+    for name in sizes:
+        for pattern in patterns:
+            if pattern.startswith("@"):
+                if name in ledger.hit(pattern[1:], "cluster"):
+                    named.append(name)
+                    break
+            elif fnmatchcase(name, pattern) and (hit is None or name in hit):
+                named.append(name)
+                break
+    return named
+
+
+class _Resolver:
+    """Turns moments into times for one cluster, and remembers what never came."""
+
+    def __init__(self, cluster: str, names: dict[str, float], ledger: Ledger) -> None:
+        self.cluster = cluster
+        self.names = names
+        self.ledger = ledger
+        self.broken = ""
+
+    def time(self, moment: Moment | None) -> int | None:
+        if moment is None:
+            return None
+        if moment.at_ms is not None:
+            return moment.at_ms + moment.plus_ms
+        vms, servers = number(moment.vms, self.names), number(moment.servers, self.names)
+        found = self.ledger.completed_ms(self.cluster, moment.kind, int(vms), int(servers), moment.window_ms)
+        if found is None:
+            self.broken = f"{moment.kind}: {int(vms)} VMs on {int(servers)} servers never came in {self.cluster}"
+            return None
+        return found + moment.plus_ms
+
+    def subject(self, subject: dict[str, tuple[str, ...]]) -> dict[str, frozenset[str] | tuple[str, ...]]:
+        result: dict[str, frozenset[str] | tuple[str, ...]] = {}
+        for key, patterns in subject.items():
+            faults = [pattern[1:] for pattern in patterns if pattern.startswith("@")]
+            if faults:
+                names = frozenset().union(*(self.ledger.hit(fault, key, self.cluster) for fault in faults))
+                if not names:
+                    self.broken = f"fault {', '.join(faults)} hit no {key} of {self.cluster}"
+                result[key] = names
+            else:
+                result[key] = patterns
+        return result
+
+
+def _find(find: Find, cluster: str, names: dict[str, float], ledger: Ledger) -> Expected:
+    resolver = _Resolver(cluster, names, ledger)
+    through = None
+    if find.throughout is not None:
+        first, last = resolver.time(find.throughout[0]), resolver.time(find.throughout[1])
+        through = None if first is None or last is None else (first, last)
+    least, most = find.count if find.count is not None else (1, float("inf"))
+    return Expected(
+        "find",
+        find.label or find.detector,
+        cluster,
+        detectors=(find.detector,),
+        subject=resolver.subject(find.subject),
+        severity=find.severity,
+        verdict=find.verdict,
+        trigger=find.trigger,
+        says=find.says,
+        facts=find.facts,
+        numbers={key: (number(low, names), number(high, names)) for key, (low, high) in find.numbers.items()},
+        opened_at_ms=resolver.time(find.opened_at),
+        within_ms=find.within_ms,
+        opened_by_ms=resolver.time(find.opened_by),
+        seen_by_ms=resolver.time(find.seen_by),
+        before_ms=resolver.time(find.before),
+        throughout_ms=through,
+        least=number(least, names),
+        most=number(most, names),
+        broken=resolver.broken,
+    )
+
+
+def _not(never: Not, cluster: str, names: dict[str, float], ledger: Ledger) -> Expected:
+    resolver = _Resolver(cluster, names, ledger)
+    return Expected(
+        "not",
+        never.label or f"no {', '.join(never.detectors)}",
+        cluster,
+        detectors=never.detectors,
+        subject=resolver.subject(never.subject),
+        severity_at_least=never.severity_at_least,
+        unless=never.unless,
+        from_ms=resolver.time(never.from_at),
+        until_ms=resolver.time(never.until),
+        least=0,
+        most=0,
+        broken=resolver.broken,
+    )
+
+
+def _decide(decide: Decide, cluster: str, names: dict[str, float], ledger: Ledger) -> Expected:
+    resolver = _Resolver(cluster, names, ledger)
+    return Expected(
+        "decide",
+        decide.label or decide.action,
+        cluster,
+        action=decide.action,
+        seen_by_ms=resolver.time(decide.seen_by),
+        least=decide.count,
+        most=decide.count,
+        broken=resolver.broken,
+    )
