@@ -1,0 +1,235 @@
+"""One cluster's part of the engine: its picture, its detectors in their order, its policy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from detectors.contract import AnyDetector, finding_id, in_order, registry
+from detectors.frames import BatchFrame, ClocksFrame, DueFrame, FindingFrame, Frame
+from detectors.lanes import Lanes
+from detectors.picture import ClusterState, Picture
+from schemas.commands import Close, Release
+from schemas.outputs import Decision, Evidence, Finding, FindingState, Severity, Subject
+from schemas.telemetry import EVERYONE
+from streams.config.thresholds import Thresholds
+from streams.engine.policy import PolicyState, decide, release
+
+Output = Finding | Decision
+
+
+@dataclass(slots=True)
+class SavedCluster:
+    """A cluster's whole state as a snapshot holds it."""
+
+    picture: ClusterState
+    policy: PolicyState
+    detectors: dict[str, tuple[int, bytes]]
+    """Detector to its state_version and state."""
+    broken: dict[str, str]
+    positions: dict[str, int]
+    thresholds_text: str
+    lanes: Lanes | None = None
+    """Only with the partition's own state (cluster `*`)."""
+
+
+@dataclass(slots=True)
+class Cluster:
+    """The running state of one cluster; `*` stands for the partition itself."""
+
+    picture: Picture
+    thresholds: Thresholds
+    code_digest: str
+    detectors: dict[str, AnyDetector] = field(default_factory=dict)
+    policy: PolicyState = field(default_factory=PolicyState)
+    broken: dict[str, str] = field(default_factory=dict)
+    """Detectors that raised, and what: quarantined, their neighbours run."""
+    positions: dict[str, int] = field(default_factory=dict)
+    """The highest offset taken of each `feed/topic_id/lane`: what is not above it is a repeat."""
+
+    next_offset: int = 0
+    """Frames below this are held already by the snapshot that it was restored from: they are passed over."""
+
+    @property
+    def name(self) -> str:
+        """Return the cluster's name."""
+        return self.picture.cluster
+
+    # -- making, saving ------------------------------------------------------------------------------------------
+
+    def equip(self, only: Iterable[str] | None = None, saved: dict[str, tuple[int, bytes]] | None = None) -> list[str]:
+        """Make the detectors of this scope, with their saved states; return those whose state is of another version."""
+        scopes = ("partition", "both") if self.name == EVERYONE else ("cluster", "both")
+        kinds = registry()
+        names = [name for name in (only if only is not None else kinds) if kinds[name].scope in scopes]
+        stale = []
+        for name in in_order(names):
+            kind = kinds[name]
+            version, data = (saved or {}).get(name, (kind.state_version, None))
+            state = None
+            if data is not None and version == kind.state_version:
+                state = msgspec.msgpack.decode(data, type=kind.State)
+            elif data is not None:
+                stale.append(name)
+            self.detectors[name] = kind(self.thresholds.detectors[name], state)
+        return stale
+
+    def save(self) -> SavedCluster:
+        """Return the whole state, apart from what the code makes anew."""
+        return SavedCluster(
+            picture=self.picture.state,
+            policy=self.policy,
+            detectors={
+                name: (type(detector).state_version, msgspec.msgpack.encode(detector.state))
+                for name, detector in self.detectors.items()
+            },
+            broken=dict(self.broken),
+            positions=dict(self.positions),
+            thresholds_text=self.thresholds.text,
+            lanes=self.picture.lanes if self.name == EVERYONE else None,
+        )
+
+    def configure(self, thresholds: Thresholds) -> None:
+        """Put thresholds in force from here on; states stay."""
+        self.thresholds = thresholds
+        for name, detector in self.detectors.items():
+            detector.config = thresholds.detectors[name]
+
+    # -- frames --------------------------------------------------------------------------------------------------
+
+    def batch(self, frame: BatchFrame) -> list[Output]:
+        """Take a batch of this cluster, or of `*`: fold it, show it to the detectors, obey commands."""
+        self.picture.fold(frame)
+        outputs = self._pass(frame, list(self.detectors))
+        for row in frame.batch.rows:
+            if isinstance(row, Release):
+                outputs += self._release(row, frame)
+            elif isinstance(row, Close):
+                outputs += self._dismiss(row.finding_id, frame, f"closed by {row.by}: {row.reason}")
+        return outputs
+
+    def clocks(self, frame: ClocksFrame) -> list[Output]:
+        """Show a turn of the clocks to the partition's own detectors."""
+        return self._pass(frame, list(self.detectors))
+
+    def due(self, name: str, frame: DueFrame) -> list[Output]:
+        """Ask one detector whose time has come."""
+        outputs = self._pass(frame, [name])
+        detector = self.detectors.get(name)
+        again_ms = detector.next_due_ms() if detector is not None else None
+        if again_ms is not None and again_ms <= frame.due_ms:
+            outputs += self._quarantine(name, frame, f"named {again_ms} as due after it was asked at {frame.due_ms}")
+        return outputs
+
+    def next_due(self) -> list[tuple[int, int, str]]:
+        """Return (due_ms, place in order, name) of each detector that waits for a time."""
+        found = []
+        for place, (name, detector) in enumerate(self.detectors.items()):
+            due_ms = detector.next_due_ms()
+            if due_ms is not None:
+                found.append((due_ms, place, name))
+        return found
+
+    def _pass(self, frame: Frame, names: list[str]) -> list[Output]:
+        """Give a frame to the detectors named, and what they find to those who follow them, in one pass in order."""
+        findings: list[Finding] = []
+        outputs: list[Output] = []
+        for name, detector in list(self.detectors.items()):
+            found: list[Finding] = []
+            if name in names:
+                found += self._step(name, detector, frame)
+            for known in findings if detector.follows else ():
+                if known.detector in detector.follows:
+                    passed = FindingFrame(frame.partition, frame.offset, frame.at_ms, known)
+                    found += self._step(name, detector, passed)
+            for finding in found:
+                stamped = self._stamped(finding)
+                findings.append(stamped)
+                outputs.append(stamped)
+                outputs += decide(stamped, self.policy, self.thresholds.policy)
+        return outputs
+
+    def _step(self, name: str, detector: AnyDetector, frame: Frame) -> list[Finding]:
+        if name in self.broken:
+            return []
+        try:
+            return detector.step(frame, self.picture)
+        except Exception as error:  # noqa: BLE001 - a detector that raises is quarantined, its neighbours run
+            return self._quarantine(name, frame, f"{type(error).__name__}: {error}")
+
+    def _quarantine(self, name: str, frame: Frame, what: str) -> list[Finding]:
+        """Take a detector out of service; that is a finding too: what it would have said is unknown from here on."""
+        self.broken[name] = what
+        subject = Subject(cluster=self.name)
+        finding = Finding(
+            id=finding_id("engine", subject, f"{name}/{frame.partition}/{frame.offset}"),
+            detector="engine",
+            subject=subject,
+            state=FindingState.OPEN,
+            severity=Severity.CRITICAL,
+            opened_ms=frame.at_ms,
+            at_ms=frame.at_ms,
+            title=f"detector {name} failed and is out of service for {self.name}",
+            explanation=f"{what}. What it would have found from here on is unknown; the other detectors run. Report it "
+            "with a capture of this offset, and deploy a fix with a new state_version.",
+            evidence=(Evidence(frame.partition, frame.offset, at_ms=frame.at_ms),),
+            facts={"detector": name, "error": what},
+        )
+        return [self._stamped(finding)]
+
+    def _stamped(self, finding: Finding) -> Finding:
+        return dataclasses.replace(finding, config_digest=self.thresholds.digest, code_digest=self.code_digest)
+
+    def _dismiss(self, target_id: str, frame: BatchFrame, reason: str) -> list[Output]:
+        outputs: list[Output] = []
+        for detector in list(self.detectors.values()):
+            for finding in detector.dismiss(target_id, frame, reason):
+                outputs.append(self._stamped(finding))
+                outputs += self._tell_followers(finding, frame)
+        return outputs
+
+    def _tell_followers(self, finding: Finding, frame: Frame) -> list[Output]:
+        outputs: list[Output] = []
+        passed = FindingFrame(frame.partition, frame.offset, frame.at_ms, finding)
+        for name, detector in list(self.detectors.items()):
+            if finding.detector in detector.follows:
+                for found in self._step(name, detector, passed):
+                    stamped = self._stamped(found)
+                    outputs += [stamped, *decide(stamped, self.policy, self.thresholds.policy)]
+                    outputs += self._tell_followers(stamped, frame)
+        return outputs
+
+    def _release(self, command: Release, frame: BatchFrame) -> list[Output]:
+        decisions, latches = release(command, frame.at_ms, self.policy)
+        outputs: list[Output] = list(decisions)
+        for target_id in latches:
+            outputs += self._dismiss(target_id, frame, f"released by {command.by}: {command.reason}")
+        return outputs
+
+
+def cluster_of(saved: SavedCluster, name: str, lanes: Lanes, thresholds: Thresholds, code_digest: str) -> Cluster:
+    """Return a cluster as a snapshot saved it, without its detectors (see `Cluster.equip`)."""
+    return Cluster(
+        Picture(name, lanes, saved.picture),
+        thresholds,
+        code_digest,
+        policy=saved.policy,
+        broken=saved.broken,
+        positions=saved.positions,
+    )
+
+
+def encode_saved(saved: SavedCluster) -> bytes:
+    """Return a saved cluster as bytes (MessagePack)."""
+    return msgspec.msgpack.encode(saved)
+
+
+def decode_saved(data: bytes) -> SavedCluster:
+    """Return a saved cluster from bytes; fields that newer code added have their defaults."""
+    saved: Any = msgspec.msgpack.decode(data, type=SavedCluster)
+    assert isinstance(saved, SavedCluster)  # noqa: S101 - for the type checker
+    return saved
