@@ -9,7 +9,7 @@ A server's VMs rarely change, so that the reader's common case is one comparison
     the rest      text in UTF-8: all names, then each distinct version once, in the order of first use
 
 A column is its least value (8 bytes), a width (one byte: 0, 1, 2, 4 or 8) and each value less the least one in that
-width: nothing at all where all are equal. Lengths count characters. Each list of VMs has one form only, hence equal bytes.
+width: nothing at all where all are equal. Lengths count characters. A list of VMs has one form only, hence equal bytes.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import fields
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import orjson
@@ -18,7 +18,7 @@ from schemas.errors import CodecError
 from schemas.outputs import DeadReason
 from schemas.records import BY_NAME, once, with_known_symbols
 from schemas.source import Pulse
-from schemas.telemetry import Batch
+from schemas.telemetry import Batch, Row
 
 MAX_DEPTH = 32
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -41,13 +41,29 @@ class Hint(msgspec.Struct):
     cluster: Any = None
 
 
+class BatchHead(msgspec.Struct):
+    """A batch with its rows still as text."""
+
+    cluster: str
+    feed: str
+    topic: str
+    topic_id: str
+    lane: int
+    offsets: tuple[int, ...]
+    at_ms: tuple[int, ...]
+    rows: list[msgspec.Raw]
+
+
+ROWS: tuple[type[Any], ...] = get_args(Row)
+
+
 def parse(data: bytes, allowed: tuple[type[Any], ...]) -> Any:
     """Return the record that a source sent as JSON; its key `type` tells which where a topic takes several."""
     check_text(data)
     try:
         hint = msgspec.json.decode(data, type=Hint)
     except (msgspec.DecodeError, ValueError) as error:
-        raise _refused(data, "a record", error) from error
+        raise refused(data, "a record", error) from error
     return from_json(_chosen(hint, allowed), data, checked=True)
 
 
@@ -60,8 +76,8 @@ def from_json(record: type[Any], data: bytes, *, checked: bool = False) -> Any:
     try:
         made = msgspec.json.decode(data, type=record)
     except (msgspec.DecodeError, ValueError) as error:
-        raise _refused(data, record.__name__, error) from error
-    _check_integers(made, "")
+        raise refused(data, record.__name__, error) from error
+    check_integers(made, "")
     return with_known_symbols(made)
 
 
@@ -134,7 +150,7 @@ def _folded(name: str) -> str:
 ALL_NAMES = frozenset(_folded(name) for name in BY_NAME)
 
 
-def _refused(data: bytes, name: str, error: Exception) -> CodecError:
+def refused(data: bytes, name: str, error: Exception) -> CodecError:
     """Return what was wrong in our words: the reason, the field's path, what was expected."""
     text = str(error)
     if not isinstance(error, msgspec.ValidationError):
@@ -170,7 +186,7 @@ def _nested(record: type[Any]) -> tuple[str, ...]:
     )
 
 
-def _check_integers(value: Any, path: str) -> None:
+def check_integers(value: Any, path: str) -> None:
     """Refuse an integer that Avro's long has no room for; JSON itself has no limit."""
     if isinstance(value, bool | float | str | bytes | None):
         return
@@ -179,17 +195,30 @@ def _check_integers(value: Any, path: str) -> None:
             raise CodecError(DeadReason.BAD_VALUE, f"{path}: {value} does not fit 64 bits")
     elif isinstance(value, tuple):
         for index, item in enumerate(value):
-            _check_integers(item, f"{path}[{index}]")
+            check_integers(item, f"{path}[{index}]")
     elif isinstance(value, dict):
         for key, item in value.items():
-            _check_integers(item, f"{path}.{key}")
+            check_integers(item, f"{path}.{key}")
     else:
         for name in _integers(type(value)) + _nested(type(value)):
-            _check_integers(getattr(value, name), f"{path or type(value).__name__}.{name}")
+            check_integers(getattr(value, name), f"{path or type(value).__name__}.{name}")
 
 
 def _batch_of(data: bytes) -> Batch:
-    raise NotImplementedError
+    """Return the batch that `to_json` wrote: msgspec has no union of dataclasses, so each row is read by its `type`."""
+    try:
+        head = msgspec.json.decode(data, type=BatchHead)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise refused(data, "Batch", error) from error
+    for name in ("lane", "offsets", "at_ms"):
+        check_integers(getattr(head, name), f"Batch.{name}")
+    rows = []
+    for index, row in enumerate(head.rows):
+        try:
+            rows.append(parse(bytes(row), ROWS))
+        except CodecError as error:
+            raise CodecError(error.reason, f"Batch.rows[{index}]: {error.detail}") from error
+    return Batch(head.cluster, head.feed, head.topic, head.topic_id, head.lane, head.offsets, head.at_ms, tuple(rows))
 
 
 def _base64(value: Any) -> str:

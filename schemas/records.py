@@ -9,6 +9,8 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 from schemas.commands import (
+    OPERATOR,
+    REQUESTS,
     Acknowledge,
     Close,
     ConfigChanged,
@@ -19,6 +21,7 @@ from schemas.commands import (
     StartEvent,
 )
 from schemas.inventory import (
+    INVENTORY,
     InventoryComplete,
     InventoryState,
     Region,
@@ -43,6 +46,9 @@ from schemas.outputs import (
     Verdict,
 )
 from schemas.source import (
+    GUEST_AGENT,
+    HOST_AGENT,
+    MAINTENANCE,
     GaState,
     GuestEvent,
     GuestKind,
@@ -91,6 +97,16 @@ RECORDS: tuple[type[Any], ...] = (
 """Every record with an .avsc file of its own name."""
 
 BY_NAME: dict[str, type[Any]] = {record.__name__: record for record in RECORDS}
+
+FEEDS: dict[str, tuple[type[Any], ...]] = {
+    HOST_AGENT: (HostReport, Pulse),
+    GUEST_AGENT: (GuestEvent, Pulse),
+    MAINTENANCE: (MaintenanceEvent, Pulse),
+    INVENTORY: (Server, Vm, Service, Subscription, Region, InventoryComplete, Removed),
+    OPERATOR: (Release, Acknowledge, Close, Confirm, Silence, ConfigChanged),
+    REQUESTS: (StartEvent, SelfServiceRequest),
+}
+"""What may stand on each source topic: the `allowed` of `codec.decode_source`."""
 
 ENUMS: dict[type[Any], dict[str, type[StrEnum]]] = {
     HostReport: {"state": HostState},
