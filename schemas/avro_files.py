@@ -16,6 +16,7 @@ Schema = dict[str, Any]
 CURRENT = "avsc"
 RELEASED = "released"
 NAMESPACE = "leapwatch"
+PRIMITIVES = ("boolean", "int", "long", "float", "double", "bytes", "string")
 NAMED = ("record", "enum", "fixed")
 
 
@@ -52,9 +53,9 @@ def without_logical_types(node: Any) -> Any:
     if isinstance(node, list):
         return [without_logical_types(branch) for branch in node]
     if isinstance(node, dict):
-        if "logicalType" in node:
+        if "logicalType" in node and node["type"] in PRIMITIVES:
             return node["type"]
-        return {key: without_logical_types(value) for key, value in node.items()}
+        return {key: without_logical_types(value) for key, value in node.items() if key != "logicalType"}
     return node
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from functools import lru_cache
 from typing import Any
 
 import fastavro
@@ -17,7 +15,16 @@ ID_MAGIC = 0
 GUID_MAGIC = 1
 MAGIC = (ID_MAGIC, GUID_MAGIC)
 ID_BYTES = 4
-UNREADABLE = (fastavro.schema.SchemaParseException, fastavro.schema.UnknownType, LookupError, TypeError, ValueError)
+UNREADABLE = (
+    fastavro.schema.SchemaParseException,
+    fastavro.schema.UnknownType,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What fastavro raises on a schema that is none."""
 
 
 def writer_of(data: bytes, writers: WriterSchemas | None) -> tuple[Schema, int]:
@@ -38,26 +45,30 @@ def writer_of(data: bytes, writers: WriterSchemas | None) -> tuple[Schema, int]:
             DeadReason.UNKNOWN_SCHEMA,
             f"{named} is in neither the file map nor a registry; add it to the map, or register it",
         )
-    return _ready(json.dumps(schema), named), start
+    return _ready(data[:start], schema, named), start
 
 
-@lru_cache(maxsize=1024)
-def _ready(text: str, named: str) -> Schema:
-    """Return a foreign schema ready for reading; one that could run for ever on few bytes is refused."""
+_READY: dict[bytes, tuple[Schema, Schema]] = {}
+READY_LIMIT = 1024
+
+
+def _ready(frame: bytes, schema: Schema, named: str) -> Schema:
+    """Return a foreign schema ready for reading; one that could run for ever on few bytes is refused.
+
+    Kept by the frame's first bytes and the very object that was found for them: two registries may both know an id 7.
+    """
+    kept = _READY.get(frame)
+    if kept is not None and kept[0] is schema:
+        return kept[1]
     try:
-        schema = parsed(json.loads(text))
-        least_bytes(schema, {})
-    except (
-        fastavro.schema.SchemaParseException,
-        fastavro.schema.UnknownType,
-        LookupError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise CodecError(
-            DeadReason.UNKNOWN_SCHEMA, f"{named} is no schema that can be read: {type(error).__name__}: {error}"
-        ) from error
-    return schema
+        ready = parsed(schema)
+        least_bytes(ready, {})
+    except UNREADABLE as error:
+        raise CodecError(DeadReason.UNKNOWN_SCHEMA, f"{named} is no schema that can be read: {error!r}") from error
+    if len(_READY) >= READY_LIMIT:
+        _READY.clear()
+    _READY[frame] = (schema, ready)
+    return ready
 
 
 def least_bytes(node: Any, named: dict[str, int | None]) -> int:

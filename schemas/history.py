@@ -50,3 +50,14 @@ class SourceRecord:
     record: Source
     lane: int | None = None
     """Set only on a Pulse: the lane that it was written into."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One record of `telemetry` outside Kafka: what a capture holds, and what every replay reads."""
+
+    partition: int
+    offset: int
+    at_ms: int
+    key: bytes | None
+    value: bytes

@@ -149,6 +149,8 @@ class SnapshotMark:
 
     cluster: str
     next_offset: int
+    snapshots_offset: int = -1
+    """Where its first chunk stands in the partition's `snapshots`."""
 
 
 @dataclass(frozen=True, slots=True)
