@@ -192,6 +192,8 @@ class SnapshotManifest:
     state_versions: dict[str, int]
     """Detector to its `state_version`."""
     code_digest: str = ""
+    clusters: tuple[str, ...] = ()
+    """Only with `*`: the clusters whose snapshots follow it; with all of them the set is complete."""
 
 
 class DeadReason(StrEnum):
