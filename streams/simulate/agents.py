@@ -140,7 +140,9 @@ class Agents:
             if failure.effect == "error":
                 delay_ms = int(2000 + 6000 * self._rng.random())
                 world.at(world.now + delay_ms, self._say_start, vm, vm.incarnation)
-                world.at(world.now + delay_ms + int(200 + 1800 * self._rng.random()), self._fail, vm, vm.incarnation, failure)
+                world.at(
+                    world.now + delay_ms + int(200 + 1800 * self._rng.random()), self._fail, vm, vm.incarnation, failure
+                )
         world.at(world.now + TIMEOUT_MS, self._time_out, vm, vm.incarnation)
 
     def _current(self, vm: Vm, incarnation: int) -> bool:
@@ -257,7 +259,7 @@ class Agents:
         world = self.world
         vm.events += 1
         event = GuestEvent(
-            f"{vm.name}-{vm.events}", world.name, vm.home.name, vm.name, vm.incarnation, world.now + vm.home.skew_ms, kind,
-            vm.ga_version, vm.guest_os, step, error_code, message, reason, initiator,
+            f"{vm.name}-{vm.events}", world.name, vm.home.name, vm.name, vm.incarnation,
+            world.now + vm.home.skew_ms, kind, vm.ga_version, vm.guest_os, step, error_code, message, reason, initiator,
         )  # fmt: skip
         return world.courier.send(GUEST_AGENT, event, vm, world.now)

@@ -60,7 +60,9 @@ KINDS: dict[str, FaultKind] = {
     "rack_lost": FaultKind(
         "whole racks are gone; with `for` their servers boot again when it is over, unless the FC has given up on them"
     ),
-    "power_lost": FaultKind("everything in the cluster is silent, its FC too; after `for` all of it boots, spread over 2 min"),
+    "power_lost": FaultKind(
+        "everything in the cluster is silent, its FC too; after `for` all of it boots, spread over 2 min"
+    ),
     "collector_outage": FaultKind(
         "records of `feeds` (default host-agent) are lost on the way; the senders notice nothing",
         ("feeds",),
@@ -76,16 +78,20 @@ KINDS: dict[str, FaultKind] = {
         {"feeds": ("host-agent",)},
     ),
     "pulse_outage": FaultKind(
-        "no pulses are written into the clusters' lanes of `feeds`: nobody watched", ("feeds",), (), {"feeds": ("host-agent",)}
+        "no pulses are written into the clusters' lanes of `feeds`: nobody watched",
+        ("feeds",),
+        (),
+        {"feeds": ("host-agent",)},
     ),
     "clock_skew": FaultKind(
-        "the clocks of the servers in scope are wrong by `skew_s` (drawn between two numbers): sent_ms, since_ms, and what"
-        " day a bug believes it is",
+        "the clocks of the servers in scope are wrong by `skew_s` (drawn between two numbers): sent_ms, since_ms, and"
+        " what day a bug believes it is",
         ("skew_s",),
         ("skew_s",),
     ),
     "duplicates": FaultKind(
-        "a fraction of the records of `feeds` (default all) is sent again, `copies` times, within `delay` (default 5 s)",
+        "a fraction of the records of `feeds` (default all) is sent again, `copies` times, within `delay`"
+        " (default 5 s)",
         ("fraction", "copies", "feeds", "delay"),
         (),
         {"feeds": ("host-agent", "guest-agent", "maintenance"), "delay_ms": 5000},

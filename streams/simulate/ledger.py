@@ -75,6 +75,9 @@ class Ledger:
             window.append(fact)
             while window[0].at_ms < fact.at_ms - window_ms:
                 window.popleft()
-            if len({each.vm or each.server for each in window}) >= vms and len({each.server for each in window}) >= servers:
+            if (
+                len({each.vm or each.server for each in window}) >= vms
+                and len({each.server for each in window}) >= servers
+            ):
                 return fact.at_ms
         return None

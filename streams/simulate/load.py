@@ -133,12 +133,14 @@ _CLUSTER_DEFAULTS: dict[str, Any] = {
     "slow_starts": 0.01,
 }
 _VERSIONS = {"fc": "1.0", "ha": "1.0", "netplugin": "1.0", "host_os": "1.0", "nmagent": "1.0", "ga": "1.0"}
+_NONE_DONE: float | str = 0
+_NO_VERSIONS: dict[str, str] = {}
 
 
 def _fleet(table: Table) -> tuple[ClusterPlan, ...]:
     fleet = table.table("fleet")
     defaults = _size(fleet, _CLUSTER_DEFAULTS)
-    versions = _VERSIONS | fleet.take("versions", _versions, {})
+    versions = _VERSIONS | fleet.take("versions", _versions, _NO_VERSIONS)
     fleet.close()
     return tuple(_cluster(item, defaults, versions) for item in table.tables("cluster"))
 
@@ -164,6 +166,15 @@ def _whole_amount(value: Any) -> float | str:
     amount = _amount(value)
     whole(amount, size_names(1000, 20))
     return amount
+
+
+def _domains_done(value: Any) -> float | str:
+    """Return a number of update domains; its formula may also use `uds`, how many the cluster has."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"is {read.shown(value)}; must be a whole number or a formula")
+    if whole(value, {**size_names(1000, 20), "uds": 20}) < 0:
+        raise ValueError(f"is {read.shown(value)}; must not be negative")
+    return value
 
 
 def _size(table: Table, defaults: dict[str, Any]) -> dict[str, Any]:
@@ -198,7 +209,7 @@ def _cluster(table: Table, defaults: dict[str, Any], versions: dict[str, str]) -
         table.error("name", "is missing")
     count = table.take("count", read.whole_between(1, _MOST_CLUSTERS), 1)
     size = _size(table, defaults)
-    own = versions | table.take("versions", _versions, {})
+    own = versions | table.take("versions", _versions, _NO_VERSIONS)
     table.close()
     return ClusterPlan(
         name=name,
@@ -244,7 +255,7 @@ def _scope(table: Table, clusters: tuple[ClusterPlan, ...]) -> Scope:
 
 
 def _rollout(table: Table, clock: _Clock, clusters: tuple[ClusterPlan, ...]) -> Rollout:
-    versions = table.take("versions", _versions, {})
+    versions = table.take("versions", _versions, _NO_VERSIONS)
     down = table.take("down_s", read.span, (900.0, 1200.0))
     rollout = Rollout(
         name=table.take("name", read.text, ""),
@@ -259,7 +270,7 @@ def _rollout(table: Table, clock: _Clock, clusters: tuple[ClusterPlan, ...]) -> 
         spread_ms=table.take("spread", duration_ms, 0),
         reboot=table.take("reboot", read.flag, False),
         down_ms=(round(down[0] * 1000), round(down[1] * 1000)),
-        done=table.take("done", _whole_amount, 0),
+        done=table.take("done", _domains_done, _NONE_DONE),
         ready_wait_ms=table.take("ready_wait", duration_ms, 30 * MINUTE_MS),
     )
     for key in ("name", "at", "versions"):

@@ -15,6 +15,7 @@ from streams.simulate.truth import Decide, Find, Moment, Not, Truth
 
 _SUBJECT = ("server", "vm", "rollout", "component", "version", "feed", "signature", "region")
 _SEVERITY = read.one_of("INFO", "WARNING", "CRITICAL")
+_ONE: float | str = 1
 _COUNTS = ("reboot_planned", "reboot_unplanned")
 
 
@@ -34,8 +35,8 @@ class _Lines:
         table = Table(value, "", errors)
         moment = Moment(
             kind=table.take("moment", read.one_of(*FACTS), ""),
-            vms=table.take("vms", _amount, 1),
-            servers=table.take("servers", _amount, 1),
+            vms=table.take("vms", _amount, _ONE),
+            servers=table.take("servers", _amount, _ONE),
             window_ms=table.take("window", duration_ms, 600_000),
             plus_ms=table.take("plus", duration_ms, 0),
         )
@@ -148,6 +149,7 @@ def _not(table: Table, lines: _Lines) -> Not:
         clusters=table.take("clusters", lines.clusters, ("*",)),
         subject=lines.subject(table),
         severity_at_least=table.take("severity_at_least", _SEVERITY, ""),
+        verdict=table.take("verdict", read.text, ""),
         unless=table.take("unless", read.texts, ()),
         from_at=table.take("from", lines.moment, None),
         until=table.take("until", lines.moment, None),

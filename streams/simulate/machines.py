@@ -57,9 +57,31 @@ class Host:
     """A server and its host agent."""
 
     __slots__ = (
-        "boots", "due", "full_ms", "full_seq", "given_up", "index", "last_at", "muted", "name", "network_down", "phase_ms",
-        "rack", "rows", "run", "runs", "seq", "skew_ms", "state", "up", "update_domain", "updating", "versions", "vms",
-        "vms_down", "boot_id",
+        "boot_id",
+        "boots",
+        "due",
+        "full_ms",
+        "full_seq",
+        "given_up",
+        "index",
+        "last_at",
+        "muted",
+        "name",
+        "network_down",
+        "phase_ms",
+        "rack",
+        "rows",
+        "run",
+        "runs",
+        "seq",
+        "skew_ms",
+        "state",
+        "up",
+        "update_domain",
+        "updating",
+        "versions",
+        "vms",
+        "vms_down",
     )  # fmt: skip
 
     def __init__(self, name: str, index: int, rack: str, update_domain: int, versions: dict[str, str]) -> None:

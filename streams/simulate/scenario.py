@@ -207,10 +207,10 @@ class Scenario:
             if value is not None:
                 if value < low:
                     raise ValueError(f"{name}: is {value}; must be at least {low}")
-                plans = [replace(plan, **{name: value}) for plan in plans]
+                plans = [
+                    replace(plan, servers=value) if name == "servers" else replace(plan, vms=value) for plan in plans
+                ]
         duration = self.duration_ms if days is None else duration_ms(f"{days}d")
         if duration <= 0:
             raise ValueError(f"days: is {days}; must be more than 0")
-        return replace(
-            self, clusters=tuple(plans), duration_ms=duration, seed=self.seed if seed is None else seed
-        )
+        return replace(self, clusters=tuple(plans), duration_ms=duration, seed=self.seed if seed is None else seed)

@@ -1,8 +1,8 @@
 """What is true of a scenario: what must be found, when at the latest, and what must not be found.
 
-Truth speaks of what was injected. It names detectors by their fixed names, as the catalogue does, and knows nothing of how
-they work. Its limits are times, or moments of the simulation itself (`Moment`): the third failed start that was sent,
-say. Before a run is judged, `resolve` turns every line into plain numbers for each cluster.
+Truth speaks of what was injected. It names detectors by their fixed names, as the catalogue does, and knows nothing of
+how they work. Its limits are times, or moments of the simulation itself (`Moment`): the third failed start that was
+sent, say. Before a run is judged, `resolve` turns every line into plain numbers for each cluster.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class Not:
     clusters: tuple[str, ...]
     subject: dict[str, tuple[str, ...]]
     severity_at_least: str = ""
+    verdict: str = ""
     unless: tuple[str, ...] = ()
     """Detectors that are exempt."""
     from_at: Moment | None = None
@@ -140,9 +141,13 @@ def resolve(
     expected: list[Expected] = []
     sizes = {name: size_names(servers, vms) for name, servers, vms in clusters}
     for find in truth.find:
-        expected += [_find(find, name, sizes[name], ledger) for name in _named(find.clusters, find.subject, sizes, ledger)]
+        expected += [
+            _find(find, name, sizes[name], ledger) for name in _named(find.clusters, find.subject, sizes, ledger)
+        ]
     for never in truth.never:
-        expected += [_not(never, name, sizes[name], ledger) for name in _named(never.clusters, never.subject, sizes, ledger)]
+        expected += [
+            _not(never, name, sizes[name], ledger) for name in _named(never.clusters, never.subject, sizes, ledger)
+        ]
     for decide in truth.decide:
         expected += [_decide(decide, name, sizes[name], ledger) for name in _named(decide.clusters, {}, sizes, ledger)]
     known = set(counted)
@@ -250,6 +255,7 @@ def _not(never: Not, cluster: str, names: dict[str, float], ledger: Ledger) -> E
         detectors=never.detectors,
         subject=resolver.subject(never.subject),
         severity_at_least=never.severity_at_least,
+        verdict=never.verdict,
         unless=never.unless,
         from_ms=resolver.time(never.from_at),
         until_ms=resolver.time(never.until),
