@@ -1,0 +1,10 @@
+"""The records of `schemas.history` keep the house rules."""
+
+from __future__ import annotations
+
+from schemas import history
+from tests.schemas.house import broken_rules
+
+
+def test_the_records_keep_the_house_rules() -> None:
+    assert [] == broken_rules(history)
