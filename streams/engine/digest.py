@@ -14,12 +14,6 @@ DECIDES = (
     "streams/engine/*.py",
     "streams/config/thresholds.py",
 )
-    "schemas/*.py",
-    "schemas/avsc/*.avsc",
-    "detectors/**/*.py",
-    "streams/engine/*.py",
-    "streams/config/thresholds.py",
-)
 """What can change a finding; the shells cannot."""
 
 
