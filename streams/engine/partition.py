@@ -228,28 +228,34 @@ class PartitionEngine:
         """Tell whether anything is to be written."""
         return self.next_offset != self.written_offset or bool(self._outputs)
 
-    async def flush(self) -> None:
-        """Write outputs, progress and at most one cluster's snapshot, in one transaction; any error is fatal."""
+    async def flush(self) -> list[Output | Progress]:
+        """Write outputs, progress and at most one cluster's snapshot, in one transaction; return what was committed.
+
+        Any error is fatal: the caller ends the process.
+        """
         if not self.pending:
-            return
+            return []
         next_offset = self.next_offset
         outgoing = of_outputs(self.place.partition, self._outputs)
         outgoing += self._fleet_clocks()
         cluster = self._plan.next_cluster(self.runner.at_ms, self.runner.clusters)
         snapshot = self._snapshot(cluster, next_offset) if cluster is not None else []
         outgoing += snapshot
-        outgoing.append(of_progress(self._progress(next_offset)))
+        progress = self._progress(next_offset)
+        outgoing.append(of_progress(progress))
         self._fail.reach("before-send")
         placed = await self._producer.write(
             [self._message(record) for record in outgoing],
             before_commit=lambda: self._reach("after-send", "before-commit", "in-snapshot" if snapshot else ""),
         )
         self._fail.reach("after-commit")
+        written: list[Output | Progress] = [*self._outputs, progress]
         self._outputs = []
         self.written_offset = next_offset
         if cluster is not None:
             first = placed[len(outgoing) - 1 - len(snapshot)]
             self._plan.taken(SnapshotMark(cluster, next_offset, first))
+        return written
 
     def _reach(self, *steps: str) -> None:
         for step in steps:

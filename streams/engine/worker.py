@@ -1,7 +1,7 @@
 """The engine as a Faust worker: Faust gives partitions and bundles, the log decides everything else.
 
 `faust -A streams.engine.worker worker` and `leapwatch worker --role engine` run the same app. Nothing may escape from
-the agent: an error in flushing or feeding ends the process (`guards.die`), and the next owner goes on at progress.
+the agent: an error in feeding or flushing ends the process (`guards.die`), and the next owner goes on at progress.
 """
 
 from __future__ import annotations
@@ -9,17 +9,27 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import structlog
 
+from schemas.history import LogRecord
+from schemas.outputs import Decision, Finding, Progress
+from streams.config.load import load
 from streams.config.model import Config
 from streams.engine.digest import code_digest
 from streams.engine.fail_points import VARIABLE, FailPoints
 from streams.engine.partition import PartitionEngine, Place
 from streams.engine.runner import Runner
 from streams.kafka.bundle import Bundle
-from streams.kafka.faust_host import BundleApp
+from streams.kafka.client import aiokafka_settings, faust_credentials
+from streams.kafka.faust_host import BundleApp, make_app
+from streams.kafka.guards import Watchdog, die
+from streams.operate import metrics
+from streams.operate.health import Health
+from streams.operate.web import WebServer
+from streams.operate.web import make_app as make_pages
 
 SLICE_FRAMES = 200
 """Frames fed before the event loop is let go: other partitions, timers and heartbeats wait no longer than this."""
@@ -30,33 +40,61 @@ log = structlog.get_logger(__name__)
 class EngineHost:
     """What stands between Faust and the partition engines of one worker."""
 
-    def __init__(
-        self, app: BundleApp, config: Config, *, role: str = "engine", source_topic: str = "telemetry"
-    ) -> None:
+    def __init__(self, app: BundleApp, config: Config, *, role: str = "engine", source: str = "telemetry") -> None:
         self.app = app
         self.config = config
         self.role = role
-        self.source_topic = source_topic
-        self.topic = f"{config.kafka.prefix}{source_topic}"
+        self.source = source
+        self.topic = f"{config.kafka.prefix}{source}"
         self.owned: dict[int, PartitionEngine] = {}
         self.events: dict[int, list[Any]] = {}
         self.locks: dict[int, asyncio.Lock] = {}
         self.flushed_s: dict[int, float] = {}
-        self.rebalancing = True
+        self.busy = True
+        """A rebalance is under way or state is being restored: no progress is expected."""
+        self.health = Health(role)
         self.fail_points = FailPoints(os.environ.get(VARIABLE, ""))
+        self.watchdog = Watchdog(app.standing, lambda: self.busy)
+        self.pages = WebServer(make_pages(self.health), bind=config.web.bind, port=config.web.port(role))
 
     def engine_of(self, partition: int) -> PartitionEngine:
         """Return a partition's engine, not yet open."""
         kafka = self.config.kafka
         place = Place(
-            ",".join(kafka.bootstrap), kafka.prefix, partition, self.config.engine.snapshot_every_s, self.source_topic
+            ",".join(kafka.bootstrap),
+            kafka.prefix,
+            partition,
+            self.config.engine.snapshot_every_s,
+            self.source,
+            aiokafka_settings(self.config),
         )
         return PartitionEngine(
             place, fail_points=self.fail_points, new_runner=lambda: Runner(partition, code_digest=code_digest())
         )
 
+    async def started(self) -> None:
+        """Serve the pages and watch the loop, before anything else can go wrong."""
+        await self.pages.start()
+        self.watchdog.start()
+        metrics.build("0.1.0", code_digest())
+        log.info("worker started", role=self.role, port=self.pages.port)
+
+    async def stopping(self) -> None:
+        """Write what is pending and let go of everything."""
+        self.watchdog.stop()
+        for partition in list(self.owned):
+            await self.flush(partition)
+            await self.let_go(partition)
+        await self.pages.stop()
+
+    def revoked(self) -> None:
+        """Say that partitions move; Faust waits for the events under way, which the timer goes on flushing."""
+        self.busy = True
+        self.health.rebalancing()
+
     async def assigned(self) -> None:
-        """Take over what was assigned and is not yet ours; let go of the rest."""
+        """Take over what was assigned and is not yet ours, let go of the rest; what stayed goes on where it stands."""
+        self.health.restoring()
         mine = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == self.topic}
         for partition in sorted(set(self.owned) - mine):
             await self.let_go(partition)
@@ -67,49 +105,134 @@ class EngineHost:
             self.events[partition] = []
             self.locks[partition] = asyncio.Lock()
             self.flushed_s[partition] = 0.0
-        self.rebalancing = False
+        metrics.PARTITIONS.labels(self.role).set(len(self.owned))
+        self.busy = False
+        self.health.progress(behind_s=0.0, work=False)
 
     async def let_go(self, partition: int) -> None:
         """Forget a partition: its next owner makes again what was not flushed."""
         engine = self.owned.pop(partition)
-        self.events.pop(partition)
+        self.events.pop(partition, None)
         await engine.close()
 
     async def bundle(self, event: Any) -> None:
         """Feed a bundle and remember its event until the frames in it are flushed."""
         bundle: Bundle = event.value
-        partition = bundle.partition
-        engine = self.owned[partition]
-        async with self.locks[partition]:
+        engine = self.owned.get(bundle.partition)
+        if engine is None:
+            # It came from the assignment before this one: whoever owns the partition now gets it again.
+            event.ack()
+            return
+        async with self.locks[bundle.partition]:
             for index, record in enumerate(bundle.records):
                 if record.value is not None:
-                    await engine.take(_log_record(record))
+                    await engine.take(log_record(record))
                 if index % SLICE_FRAMES == SLICE_FRAMES - 1:
                     await asyncio.sleep(0)
-            engine.passed(bundle.to_offset)
-            self.events[partition].append(event)
-        await self.flush(partition, late_only=True)
+            self.events[bundle.partition].append(event)
+        standing = self.app.standing()
+        unread = sum(max(0, each.end_offset - each.next_offset) for each in standing.values())
+        self.health.progress(behind_s=0.0 if unread < 1_000 else unread / 100, work=unread > 0)
+        await self.flush(bundle.partition, late_only=True)
 
     async def flush(self, partition: int, *, late_only: bool = False) -> None:
         """Write what is pending and acknowledge what it covers; `late_only`: only if the last flush is long ago."""
         now_s = time.monotonic()
+        engine = self.owned.get(partition)
+        if engine is None:
+            return
         if late_only and now_s - self.flushed_s[partition] < self.config.engine.flush_ms / 1000:
             return
         async with self.locks[partition]:
-            engine = self.owned.get(partition)
-            if engine is None:
-                return
             self.flushed_s[partition] = now_s
-            await engine.flush()
+            with metrics.FLUSH.labels(self.role).time():
+                written = await engine.flush()
+            tell(written)
             events, self.events[partition] = self.events[partition], []
             if events:
                 engine.acking()
-            for event in events:
-                event.ack()
-            if events:
+                for event in events:
+                    event.ack()
                 engine.acked()
 
     async def flush_all(self) -> None:
         """Flush every partition that has something to write."""
         for partition in list(self.owned):
-            await self.flush(partition)
+            await self.flush(partition, late_only=True)
+
+
+def tell(written: list[Any]) -> None:
+    """Count what was committed."""
+    for output in written:
+        if isinstance(output, Finding):
+            metrics.FINDINGS.labels(output.detector, output.state, output.severity).inc()
+        elif isinstance(output, Decision):
+            metrics.DECISIONS.labels(output.action, output.state).inc()
+        elif isinstance(output, Progress):
+            metrics.passed("engine", "flushed", output.at_ms)
+
+
+def log_record(record: Any) -> LogRecord:
+    """Return a fetched record as the engine takes it."""
+    return LogRecord(record.partition, record.offset, record.timestamp, record.key, record.value)
+
+
+def make(config: Config, *, role: str = "engine", source: str = "telemetry") -> BundleApp:
+    """Return the Faust app of the engine (or, over `fleet`, of the fleet engine), not yet started."""
+    kafka = config.kafka
+    app = make_app(
+        f"{kafka.prefix}leapwatch-{role}",
+        ",".join(kafka.bootstrap),
+        credentials=faust_credentials(config),
+    )
+    host = EngineHost(app, config, role=role, source=source)
+
+    @app.on_before_configured.connect
+    def _named(app: Any, **_: Any) -> None:
+        structlog.contextvars.bind_contextvars(role=role)
+
+    @app.task()
+    async def _started() -> None:
+        await host.started()
+
+    @app.on_partitions_revoked.connect
+    async def _revoked(app: Any, revoked: Any, **_: Any) -> None:
+        host.revoked()
+
+    @app.on_rebalance_complete.connect
+    async def _assigned(app: Any, **_: Any) -> None:
+        await fatal(host.assigned())
+
+    @app.agent(app.bundles(host.topic), concurrency=1, name=role)
+    async def _engine(stream: Any) -> None:
+        async for event in stream.noack().events():
+            await fatal(host.bundle(event))
+
+    @app.timer(config.engine.flush_ms / 1000)
+    async def _flush() -> None:
+        await fatal(host.flush_all())
+
+    @app.on_before_shutdown.connect
+    async def _stopping(app: Any, **_: Any) -> None:
+        await fatal(host.stopping())
+
+    return app
+
+
+async def fatal(work: Any) -> None:
+    """Await work that must not fail: an error ends the process, and the next owner goes on at progress."""
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        log.exception("engine failed")
+        die(f"{type(error).__name__}: {error}")
+
+
+def __getattr__(name: str) -> Any:
+    """Give Faust's own command line its `app`, made from the configuration that the environment names."""
+    if name == "app":
+        path = os.environ.get("LEAPWATCH_CONFIG")
+        return make(load(Path(path) if path else None, os.environ))
+    raise AttributeError(name)

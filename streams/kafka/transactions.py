@@ -151,7 +151,8 @@ async def read_partition(
             if reached != position:
                 position, moved_s = reached, loop.time()
             elif loop.time() - moved_s > _NO_NEWS_S:
-                msg = f"{topic} partition {partition}: nothing came for {_NO_NEWS_S:.0f} s at offset {position} of {to_offset}"
+                place_now = f"{topic} partition {partition} offset {position} of {to_offset}"
+                msg = f"{place_now}: nothing came for {_NO_NEWS_S:.0f} s"
                 raise ReadFailed(msg)
     finally:
         await consumer.stop()
@@ -187,7 +188,7 @@ async def offsets(bootstrap: str, topic: str, partition: int, **client: Any) -> 
 
 
 async def offset_at(bootstrap: str, topic: str, partition: int, at_ms: int, **client: Any) -> int | None:
-    """Return the first offset stamped at or after `at_ms`; None where there is none (the embedded broker never says)."""
+    """Return the first offset stamped at or after `at_ms`; None where there is none (the embedded broker: always)."""
     place = TopicPartition(topic, partition)
     async with _asking(bootstrap, **client) as consumer:
         found = (await consumer.offsets_for_times({place: at_ms}))[place]
