@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import structlog
 
@@ -43,7 +44,7 @@ class Place:
     partition: int
     snapshot_every_s: float = 300.0
     source_topic: str = "telemetry"
-    client: dict[str, object] = field(default_factory=dict)
+    client: dict[str, Any] = field(default_factory=dict)
     """What the Kafka client needs besides the address (security)."""
 
     def topic(self, name: str) -> str:

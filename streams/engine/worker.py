@@ -187,35 +187,28 @@ def make(config: Config, *, role: str = "engine", source: str = "telemetry") -> 
     )
     host = EngineHost(app, config, role=role, source=source)
 
-    @app.on_before_configured.connect
-    def _named(app: Any, **_: Any) -> None:
-        structlog.contextvars.bind_contextvars(role=role)
-
-    @app.task()
-    async def _started() -> None:
-        await host.started()
-
-    @app.on_partitions_revoked.connect
-    async def _revoked(app: Any, revoked: Any, **_: Any) -> None:
+    async def revoked(app: Any, revoked: Any, **_: Any) -> None:
         host.revoked()
 
-    @app.on_rebalance_complete.connect
-    async def _assigned(app: Any, **_: Any) -> None:
+    async def assigned(app: Any, **_: Any) -> None:
         await fatal(host.assigned())
 
-    @app.agent(app.bundles(host.topic), concurrency=1, name=role)
-    async def _engine(stream: Any) -> None:
+    async def work(stream: Any) -> None:
         async for event in stream.noack().events():
             await fatal(host.bundle(event))
 
-    @app.timer(config.engine.flush_ms / 1000)
-    async def _flush() -> None:
+    async def flush() -> None:
         await fatal(host.flush_all())
 
-    @app.on_before_shutdown.connect
-    async def _stopping(app: Any, **_: Any) -> None:
+    async def stopping(app: Any, **_: Any) -> None:
         await fatal(host.stopping())
 
+    app.task(host.started)
+    app.on_partitions_revoked.connect(revoked)
+    app.on_rebalance_complete.connect(assigned)
+    app.agent(app.bundles(host.topic), concurrency=1, name=role)(work)
+    app.timer(config.engine.flush_ms / 1000)(flush)
+    app.on_before_shutdown.connect(stopping)
     return app
 
 
