@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from schemas.codec import encode
-from schemas.history import SourceRecord
+from schemas.history import LogRecord, SourceRecord
 from schemas.inventory import INVENTORY, Removed
 from schemas.outputs import DeadLetter
 from schemas.records import FEEDS
@@ -30,17 +30,6 @@ LOOK_MS = 10_000
 LOOK_RECORDS = 200_000
 OFFLINE_ID = "offline"
 """The `topic_id` of a topic that never was."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogRecord:
-    """One record of `telemetry`, as the broker would have kept it."""
-
-    partition: int
-    offset: int
-    at_ms: int
-    key: bytes
-    value: bytes
 
 
 @dataclass(frozen=True, slots=True)
