@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given, settings
@@ -72,6 +72,13 @@ def test_the_codes_are_part_of_the_format() -> None:
 def test_a_code_that_a_newer_writer_added_is_unknown() -> None:
     assert ("UNKNOWN", "UP", True) == STATES[31 << 3 | 1 << 1 | 1]
     assert ("READY", "UNKNOWN", False) == STATES[2 << 3 | 3 << 1]
+
+
+def test_every_field_of_a_vm_is_in_the_block() -> None:
+    """A field added to VmReport needs a place in the block, and with it a new format."""
+    names = ["vm", "incarnation", "ga", "clean", "ga_version", "since_ms", "network"]
+
+    assert names == [field.name for field in fields(VmReport)]
 
 
 def test_a_state_that_is_none_cannot_be_packed() -> None:
