@@ -161,12 +161,9 @@ class PartitionReader:
             except CodecError as error:
                 outputs.append(dead_letter(lane.checks.place, raw, error))
                 stamp = _believed(lane, raw, error.reason)
-        size_bytes = 0 if raw.value is None else len(raw.value)
         for cluster, row in rows:
-            for batch in lane.packer.add(cluster, row, raw.offset, raw.at_ms, size_bytes):
+            for batch in lane.packer.add(cluster, row, raw.offset, raw.at_ms):
                 outputs += self._outs(batch)
-            # A foreign record's bytes are counted once, however many rows it holds.
-            size_bytes = 0
         lane.clock.saw(raw.offset, stamp)
         return outputs
 
