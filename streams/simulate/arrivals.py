@@ -40,11 +40,11 @@ class Lateness:
         return set(self._delays)
 
     def read_ms(self, feed: str, lane: int, at_ms: int) -> int:
-        """Return when a record of a lane is read: at once, or late, at the end of the fault at the latest."""
+        """Return when a record of a lane is read: at once, or late where it was stamped during such a fault."""
         read_ms = at_ms
         for delay in self._delays.get((feed, lane), ()):
             if delay.from_ms <= at_ms < delay.until_ms:
-                read_ms = max(read_ms, min(at_ms + delay.delay_ms, delay.until_ms))
+                read_ms = max(read_ms, at_ms + delay.delay_ms)
         return read_ms
 
     def pulses(self, feed: str, lane: int, at_ms: int) -> bool:

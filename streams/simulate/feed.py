@@ -90,7 +90,8 @@ def scenario_messages(
 ) -> Iterator[Sent]:
     """Return all that a scenario sends, pulses included, in the order of sending.
 
-    A lane that is read late is sent late, with the stamps that it had in time: to an intake it is the same. Give a `simulation` of the scenario to have its ledger afterwards.
+    A lane that is read late is sent late, with the stamps that it had in time: to an intake it is the same.
+    Give a `simulation` of the scenario to have its ledger afterwards.
     """
     run = simulation or Simulation(scenario)
     lateness = Lateness(lanes, delays(scenario), pulse_outages(scenario))
