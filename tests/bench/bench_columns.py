@@ -132,9 +132,8 @@ def measure_batch(name: str, batch: Batch, seconds: float) -> None:
     data = encode(batch)
     assert decode(data) == batch
     there, back = best_us(lambda: encode(batch), seconds) / REPORTS, best_us(lambda: decode(data), seconds) / REPORTS
-    print(
-        f"a {name} in a batch of {REPORTS}: encode {there:.2f} us, decode {back:.2f} us, {len(data) / REPORTS:.0f} bytes"
-    )
+    size = len(data) / REPORTS
+    print(f"a {name} in a batch of {REPORTS}: encode {there:.2f} us, decode {back:.2f} us, {size:.0f} bytes")
 
 
 def main() -> None:

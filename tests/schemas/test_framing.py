@@ -82,6 +82,13 @@ def test_a_schema_that_cannot_be_read_safely_is_refused(schema: dict[str, Any]) 
     assert "schema id 7 is no schema that can be read" in detail
 
 
+def test_a_record_inside_itself_is_named() -> None:
+    """Nested deep enough, its bytes would end the process by its stack."""
+    assert (
+        "the record Pulse holds itself" in refused(b"\x00\x00\x00\x00\x07", Table({7: record_of(["null", "Pulse"])}))[1]
+    )
+
+
 def test_least_bytes_adds_up() -> None:
     fields: list[Any] = [
         "null",
