@@ -40,7 +40,7 @@ class Lane:
     """Disjoint and in order."""
     unread: int = 0
     last_gap: Interval | None = None
-    """The gap that the newest stretch brought, if any."""
+    """The last gap that the newest stretch brought and nothing before it told, if any."""
     hole: Interval | None = None
     """The first and last offset that no one will ever read, if the newest stretch brought such."""
     moved_at_ms: int = 0
@@ -59,8 +59,10 @@ class Lanes:
         key = f"{stretch.feed}/{stretch.lane}"
         lane = self.lanes.get(key)
         if lane is None or lane.topic_id != stretch.topic_id:
-            # A topic made anew has offsets of its own: the time between the two was watched by nobody.
-            gaps = [] if lane is None else add_interval(lane.gaps, (lane.watermark_ms, stretch.from_ms))
+            # A topic made anew has offsets of its own: the time between the two was watched by nobody, and so was the
+            # time before a lane was read for the first time.
+            unwatched = (0, stretch.from_ms) if lane is None else (lane.watermark_ms, stretch.from_ms)
+            gaps = add_interval([] if lane is None else lane.gaps, unwatched)
             lane = self.lanes[key] = Lane(
                 stretch.feed,
                 stretch.topic,
@@ -73,7 +75,7 @@ class Lanes:
             )
         lane.hole = None
         lane.last_gap = None
-        found = [(gap.from_ms, gap.to_ms) for gap in stretch.gaps]
+        found = [(min(gap.from_ms, gap.to_ms), max(gap.from_ms, gap.to_ms)) for gap in stretch.gaps]
         if stretch.from_offset > lane.to_offset + 1:
             lane.hole = (lane.to_offset + 1, stretch.from_offset - 1)
             found.append((lane.watermark_ms, stretch.from_ms))
@@ -88,7 +90,8 @@ class Lanes:
             elif stretch.from_ms < lane.watermark_ms:
                 found.append((stretch.from_ms, lane.watermark_ms))
         for gap in found:
-            if gap[1] > gap[0]:
+            # A stretch that is read again tells its gaps again: they add nothing, and are no news.
+            if overlap_ms(lane.gaps, *gap) < gap[1] - gap[0]:
                 lane.gaps = add_interval(lane.gaps, gap)[-GAPS_KEPT:]
                 lane.last_gap = gap
         lane.to_offset = max(lane.to_offset, stretch.to_offset)
@@ -122,13 +125,20 @@ class Lanes:
     def uncounted(
         self, feeds: Iterable[str], blind: Mapping[str, Sequence[Interval]], sources: Iterable[str] = ()
     ) -> list[list[Interval]]:
-        """Return, for each lane of these feeds, the intervals that count for nobody's silence."""
+        """Return, for each lane of these feeds, the intervals that count for nobody's silence.
+
+        A blind stretch that goes on ends, here, where its lane has been read to: beyond that, time is taken to run.
+        """
         lists: list[list[Interval]] = []
         for lane in self.of(feeds, sources):
             if lane is None:
                 continue
             dark = blind.get(lane.feed.partition("@")[0], ())
-            lists.append(merge_intervals([*lane.gaps, *dark]) if dark else lane.gaps)
+            if dark:
+                known = [(start, lane.watermark_ms if end == FAR_MS else end) for start, end in dark]
+                lists.append(merge_intervals([*lane.gaps, *known]))
+            else:
+                lists.append(lane.gaps)
         return lists
 
     def waited_ms(

@@ -7,12 +7,11 @@ stands in `news`, made anew by each fold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from schemas.columns import unpack_vms
+from dataclasses import dataclass, field, replace
 
 from detectors.frames import BatchFrame, source_name
 from detectors.lanes import FAR_MS, Interval, Lanes, add_interval, merge_intervals
+from schemas.columns import unpack_vms
 from schemas.inventory import InventoryComplete, InventoryState, Region, Removed, Server, Service, Subscription, Vm
 from schemas.outputs import Evidence
 from schemas.source import (
@@ -34,6 +33,7 @@ STARTS_KEPT = 8
 """Incarnations kept of one VM: a time-out chain has three (seed 004), a recycling fifteen minutes holds about five."""
 INTERVALS_KEPT = 64
 """Silences, unsure stretches and maintenance intervals kept of one server."""
+MISSING_KEPT = 64
 CHANGES_KEPT = 64
 CHANGES_MEMORY_MS = 30 * 86_400_000
 """A fault may sleep for two weeks behind its change (CATALOGUE, rollout_regression): changes are kept 30 days."""
@@ -45,6 +45,9 @@ SILENT_AFTER_MS = 90_000
 """A server is taken for silent after 3 of its intervals, at least 90 s (CATALOGUE, host_silence)."""
 BLIND_AFTER_INTERVALS = 1.5
 """A cluster's host feed is quiet for this many of its longest intervals before it may be blind (CATALOGUE, blind)."""
+LATE_INTERVALS = 1.25
+"""Guests must have spoken so long after the last host report: the last words before a loss of power would else look
+like life behind a broken collector; every living host would have reported again by then."""
 SPOKEN_KEPT_MS = 2 * 3_600_000
 SPOKEN_BUCKET_MS = 10_000
 
@@ -120,6 +123,27 @@ class Upkeep:
     evidence: Evidence
     rollout: str = ""
     reason: str = ""
+    impact: str = ""
+    """Of a component's update: none, freeze, network or reboot; empty where nothing was said."""
+
+
+@dataclass(slots=True)
+class Quiet:
+    """A stretch without any host report of the cluster, longer than BLIND_AFTER_INTERVALS of its longest interval."""
+
+    from_ms: int
+    """Stamp of the last report."""
+    until_ms: int
+    """Stamp of the next one; FAR_MS while it goes on."""
+    longest_s: int
+    """The cluster's longest interval then."""
+    told_ms: int | None = None
+    """By when guest agents had told that the cluster lives: the stretch is blind, not silent. None: they did not."""
+
+    @property
+    def least_ms(self) -> int:
+        """Return how long a stretch must be at least."""
+        return round(BLIND_AFTER_INTERVALS * self.longest_s * 1000)
 
 
 @dataclass(slots=True)
@@ -140,6 +164,8 @@ class ServerView:
     inventory: Server | None = None
     heard_ms: int = 0
     """Greatest stamp of its reports; 0: never heard."""
+    first_heard_ms: int = 0
+    """Least stamp of its reports; 0: never heard."""
     heard_source: str = ""
     heard_evidence: Evidence | None = None
     interval_s: int = 60
@@ -161,6 +187,8 @@ class ServerView:
     unsure: list[Interval] = field(default_factory=list)
     lost: int = 0
     """Reports lost between it and us in the present run: seqs never seen."""
+    missing: list[int] = field(default_factory=list)
+    """The newest of those seqs, at most MISSING_KEPT: one that comes after all, retried by its agent, is not lost."""
     upkeep: list[Upkeep] = field(default_factory=list)
     fc_state: str = ""
     """What the FC said last: READY, HI or OUT_FOR_REPAIR; empty: nothing."""
@@ -215,6 +243,8 @@ class News:
     """Servers that reported."""
     back: list[str] = field(default_factory=list)
     """Servers that reported after a silence."""
+    lost: list[str] = field(default_factory=list)
+    """Servers whose `lost` changed."""
     maintenance: list[tuple[int, MaintenanceEvent]] = field(default_factory=list)
     """(row index, event), doubles gone."""
     inventory: bool = False
@@ -239,8 +269,12 @@ class ClusterState:
     longest_interval_s: int = 0
     guest_spoke: dict[int, int] = field(default_factory=dict)
     """Stamp divided by 10 s, to the greatest stamp in it, of guest events: the last two hours, in order of arrival."""
-    host_quiet: list[Interval] = field(default_factory=list)
-    """Ended stretches without any host report, longer than 1.5 x the longest interval, in which no guest has spoken."""
+    guest_ms: int = 0
+    """Greatest stamp of any guest event."""
+    quiets: list[Quiet] = field(default_factory=list)
+    """Ended stretches without any host report, in order."""
+    told_ms: int | None = None
+    """By when guests had told that the stretch since `host_report_ms` is blind (see Quiet)."""
     blind: dict[str, list[Interval]] = field(default_factory=dict)
     """By feed: stretches in which this feed of the cluster was blind; one that goes on ends at FAR_MS."""
     rollouts: dict[str, RolloutView] = field(default_factory=dict)
@@ -294,21 +328,62 @@ class Picture:
         return self.lanes.waited_ms(feeds, self.state.blind, since_ms, until_ms, excluded, self.state.sources)
 
     def limit_passed_ms(
-        self, feeds: tuple[str, ...], since_ms: int, limit_ms: int, excluded: tuple[Interval, ...] = ()
+        self,
+        feeds: tuple[str, ...],
+        since_ms: int,
+        limit_ms: int,
+        excluded: tuple[Interval, ...] = (),
+        *,
+        known_ms: int | None = None,
     ) -> int:
-        """Return when an absence in this cluster reached its limit (see `Lanes.limit_passed_ms`)."""
-        return self.lanes.limit_passed_ms(feeds, self.state.blind, since_ms, limit_ms, excluded, self.state.sources)
+        """Return when an absence in this cluster reached its limit (see `Lanes.limit_passed_ms`).
+
+        `known_ms`: by the blind stretches that had been told by then, whatever a lane ahead of others told since.
+        """
+        blind = self.state.blind if known_ms is None else self.blind_at(known_ms)
+        return self.lanes.limit_passed_ms(feeds, blind, since_ms, limit_ms, excluded, self.state.sources)
+
+    def blind_at(self, at_ms: int) -> dict[str, list[Interval]]:
+        """Return the blind stretches of the cluster's feeds that had been told by `at_ms`."""
+        if not self.state.blind:
+            return self.state.blind
+        told = [(quiet.from_ms, quiet.until_ms) for quiet in self.quiets(at_ms) if quiet.told_ms is not None]
+        return {**self.state.blind, HOST_AGENT: merge_intervals(told)}
 
     def passed_ms(self, feeds: tuple[str, ...]) -> int:
         """Return up to when all lanes of these feeds have been read for this cluster."""
         return self.lanes.passed_ms(feeds, self.state.sources)
 
     def guests_spoke(self, after_ms: int, until_ms: int) -> bool:
-        """Tell whether a guest event stamped after `after_ms` and not after `until_ms` came of the cluster.
+        """Tell whether a guest event of the cluster lies between two times, to ten seconds (see `guests_told_ms`)."""
+        return self.guests_told_ms(after_ms, until_ms) is not None
 
-        To 10 s: the last two hours are remembered as the greatest stamp in each ten seconds.
+    def guests_told_ms(self, after_ms: int, until_ms: int) -> int | None:
+        """Return by when a guest event stamped after `after_ms` had come, None if none had by `until_ms`.
+
+        Only ten seconds that lie between the two with both their ends count, and the answer is such an end: all that
+        is stamped within is known once the lane has passed it, however lanes interleave. Two hours are remembered.
         """
-        return any(after_ms < stamp <= until_ms for stamp in self.state.guest_spoke.values())
+        if self.state.guest_ms <= after_ms:
+            return None
+        first, end = after_ms // SPOKEN_BUCKET_MS + 1, until_ms // SPOKEN_BUCKET_MS
+        bucket = min((known for known in self.state.guest_spoke if first <= known < end), default=None)
+        return None if bucket is None else (bucket + 1) * SPOKEN_BUCKET_MS
+
+    def quiets(self, at_ms: int) -> list[Quiet]:
+        """Return the stretches without any host report as they stood at `at_ms`, in order; told: by then.
+
+        To be asked when the host lanes have passed `at_ms`; what guests told is whole when theirs has too.
+        """
+        state = self.state
+        known = [*state.quiets]
+        if state.host_report_ms:
+            known.append(Quiet(state.host_report_ms, FAR_MS, state.longest_interval_s, self._told_now(at_ms)))
+        return [
+            quiet if quiet.told_ms is None or quiet.told_ms <= at_ms else replace(quiet, told_ms=None)
+            for quiet in known
+            if min(quiet.until_ms, at_ms) - quiet.from_ms > quiet.least_ms
+        ]
 
     # -- folding -------------------------------------------------------------------------------------------------
 
@@ -332,55 +407,79 @@ class Picture:
         return self.news
 
     def _guest_spoke(self, at_ms: int) -> None:
-        buckets = self.state.guest_spoke
-        bucket = at_ms // SPOKEN_BUCKET_MS
-        if buckets.get(bucket, 0) < at_ms:
-            buckets[bucket] = at_ms
-            if len(buckets) > SPOKEN_KEPT_MS // SPOKEN_BUCKET_MS:
-                del buckets[min(buckets)]
-        self._host_feed_blind(at_ms)
-
-    def _host_feed_blind(self, guest_ms: int) -> None:
-        """Mark as blind the stretch without host reports into which this guest event falls, if it is long enough.
-
-        A guest must have spoken well after the last report, or the last words before a loss of power would look like
-        life behind a broken collector: 1.25 intervals after it, when every living host would have reported again.
-        """
         state = self.state
-        late_ms = state.longest_interval_s * 1250
-        if not late_ms or not state.host_report_ms:
-            return
-        if guest_ms > state.host_report_ms + late_ms:
-            self._blind(HOST_AGENT, (state.host_report_ms, FAR_MS))
-            return
-        for quiet in state.host_quiet:
-            if quiet[0] + late_ms < guest_ms < quiet[1]:
-                self._blind(HOST_AGENT, quiet)
-                state.host_quiet = [known for known in state.host_quiet if known != quiet]
-                return
+        bucket = at_ms // SPOKEN_BUCKET_MS
+        if state.guest_spoke.get(bucket, 0) < at_ms:
+            state.guest_spoke[bucket] = at_ms
+            if len(state.guest_spoke) > SPOKEN_KEPT_MS // SPOKEN_BUCKET_MS:
+                del state.guest_spoke[min(state.guest_spoke)]
+        state.guest_ms = max(state.guest_ms, at_ms)
+        told = False
+        for quiet in state.quiets:
+            if quiet.told_ms is None and quiet.from_ms < at_ms < quiet.until_ms:
+                quiet.told_ms = self._told(quiet, quiet.until_ms)
+                told = told or quiet.told_ms is not None
+        late_ms = state.host_report_ms + round(LATE_INTERVALS * state.longest_interval_s * 1000)
+        if state.told_ms is None and state.host_report_ms and at_ms > late_ms:
+            state.told_ms = self._told_now(FAR_MS)
+            told = told or state.told_ms is not None
+        if told:
+            self._blind()
 
-    def _blind(self, feed: str, stretch: Interval) -> None:
-        known = self.state.blind.get(feed, [])
-        self.state.blind[feed] = add_interval(known, stretch)[-INTERVALS_KEPT:]
+    def _told(self, quiet: Quiet, until_ms: int) -> int | None:
+        """Return by when guests had told that a stretch is blind, if by its end."""
+        after_ms = quiet.from_ms + round(LATE_INTERVALS * quiet.longest_s * 1000)
+        told_ms = self.guests_told_ms(after_ms, until_ms)
+        if told_ms is None:
+            return None
+        told_ms = max(told_ms, quiet.from_ms + quiet.least_ms + 1)
+        return told_ms if told_ms <= until_ms else None
+
+    def _told_now(self, until_ms: int) -> int | None:
+        """Return by when guests had told that the stretch since the last host report is blind."""
+        state = self.state
+        if state.told_ms is not None:
+            return state.told_ms
+        return self._told(Quiet(state.host_report_ms, FAR_MS, state.longest_interval_s), until_ms)
+
+    def _blind(self) -> None:
+        """Write down which stretches of the host feed are blind, from what is known by now."""
+        state = self.state
+        dark = [(quiet.from_ms, quiet.until_ms) for quiet in state.quiets if quiet.told_ms is not None]
+        if state.told_ms is not None:
+            dark.append((state.host_report_ms, FAR_MS))
+        state.blind[HOST_AGENT] = merge_intervals(dark)
 
     def _host_feed_heard(self, at_ms: int, interval_s: int) -> None:
         """Take the stamp of a host report of the cluster: it ends a stretch without any."""
         state = self.state
-        state.longest_interval_s = max(state.longest_interval_s, interval_s)
-        since_ms = state.host_report_ms
-        if at_ms <= since_ms:
-            return
-        state.host_report_ms = at_ms
-        known = state.blind.get(HOST_AGENT)
-        if known and known[-1][1] == FAR_MS:
-            state.blind[HOST_AGENT] = [*known[:-1], (known[-1][0], at_ms)]
-        elif since_ms and at_ms - since_ms > BLIND_AFTER_INTERVALS * state.longest_interval_s * 1000:
-            quiet = (since_ms, at_ms)
-            late_ms = state.longest_interval_s * 1250
-            if self.guests_spoke(since_ms + late_ms, at_ms):
-                self._blind(HOST_AGENT, quiet)
-            else:
-                state.host_quiet = [*state.host_quiet, quiet][-INTERVALS_KEPT:]
+        since_ms, longest_s = state.host_report_ms, state.longest_interval_s
+        if at_ms > since_ms:
+            blind = state.told_ms is not None
+            quiet = Quiet(since_ms, at_ms, longest_s)
+            if since_ms and at_ms - since_ms > quiet.least_ms:
+                told_ms = self._told_now(at_ms)
+                quiet.told_ms = told_ms if told_ms is not None and told_ms <= at_ms else None
+                state.quiets = [*state.quiets, quiet][-INTERVALS_KEPT:]
+                blind = blind or quiet.told_ms is not None
+            state.host_report_ms, state.told_ms = at_ms, None
+            if blind:
+                self._blind()
+        elif state.quiets and at_ms > state.quiets[0].from_ms:
+            self._split_quiet(at_ms)
+        state.longest_interval_s = max(longest_s, interval_s)
+
+    def _split_quiet(self, at_ms: int) -> None:
+        """Take a report that came late, by another lane, out of a stretch that was thought to hold none."""
+        for place, quiet in enumerate(self.state.quiets):
+            if quiet.from_ms < at_ms < quiet.until_ms:
+                parts = [replace(quiet, until_ms=at_ms, told_ms=None), replace(quiet, from_ms=at_ms, told_ms=None)]
+                parts = [part for part in parts if part.until_ms - part.from_ms > part.least_ms]
+                for part in parts:
+                    part.told_ms = self._told(part, part.until_ms)
+                self.state.quiets[place : place + 1] = parts
+                self._blind()
+                return
 
     def _server(self, name: str) -> ServerView | None:
         server = self.state.servers.get(name)
@@ -407,15 +506,13 @@ class Picture:
             return
         self._host_feed_heard(at_ms, row.interval_s)
         self.news.heard.append(row.server)
+        server.first_heard_ms = min(server.first_heard_ms or at_ms, at_ms)
         newest = at_ms >= server.heard_ms
         if newest:
             if server.heard_ms and at_ms - server.heard_ms > server.silent_after_ms:
                 server.silences = add_interval(server.silences, (server.heard_ms, at_ms))[-INTERVALS_KEPT:]
                 self.news.back.append(row.server)
-            if row.run != server.run or row.boot_id != server.boot_id:
-                server.lost = 0
-            elif row.seq > server.seq + 1:
-                server.lost += row.seq - server.seq - 1
+            self._seq(server, row)
             if row.seq > server.seq or row.run != server.run or row.boot_id != server.boot_id:
                 server.seq = row.seq
             server.boot_id, server.run = row.boot_id, row.run
@@ -425,6 +522,8 @@ class Picture:
             server.interval_s = row.interval_s
             server.state = row.state
         else:
+            if (row.run, row.boot_id) == (server.run, server.boot_id):
+                self._seq(server, row)
             server.silences = _split(server.silences, at_ms, server.silent_after_ms)
         if row.versions:
             self._versions(server, at_ms, row.versions)
@@ -435,6 +534,20 @@ class Picture:
                 server.unsure_since_ms = at_ms
         elif server.unsure_since_ms is not None:
             self._sure(server, at_ms)
+
+    def _seq(self, server: ServerView, row: HostRow) -> None:
+        """Count the seqs never seen; one that comes after all is taken out again."""
+        if row.run != server.run or row.boot_id != server.boot_id:
+            server.lost, server.missing = 0, []
+        elif row.seq > server.seq + 1:
+            server.lost += row.seq - server.seq - 1
+            newest = range(max(server.seq + 1, row.seq - MISSING_KEPT), row.seq)
+            server.missing = [*server.missing, *newest][-MISSING_KEPT:]
+            self.news.lost.append(server.server)
+        elif row.seq in server.missing:
+            server.missing.remove(row.seq)
+            server.lost -= 1
+            self.news.lost.append(server.server)
 
     def _sure(self, server: ServerView, at_ms: int) -> None:
         if server.unsure_since_ms is not None:
@@ -477,10 +590,15 @@ class Picture:
         start = self._started(
             vm, report.incarnation, row.server, at_ms, source_name(row, self.cluster), frame.evidence(index)
         )
-        if start is None or start is not vm.start:
+        if start is None:
             return
+        # Of an older incarnation too: the guest's own lane may have told of the next one already.
         start.clean = report.clean
         start.ga_version = report.ga_version or start.ga_version
+        if report.ga in CONTACT_GA:
+            self._contact(vm, start, at_ms)
+        if start is not vm.start:
+            return
         vm.server = row.server
         vm.clean = report.clean
         vm.ga_version = report.ga_version or vm.ga_version
@@ -490,8 +608,6 @@ class Picture:
             vm.ga_evidence, vm.ga_source = frame.evidence(index), source_name(row, self.cluster)
         if report.network != vm.network:
             vm.network, vm.network_from_ms = report.network, at_ms
-        if report.ga in CONTACT_GA:
-            self._contact(vm, start, at_ms)
 
     def _started(
         self, vm: VmView, incarnation: int, server: str, at_ms: int, source: str, evidence: Evidence
@@ -625,7 +741,16 @@ class Picture:
         what = _UPKEEP_STARTS[event.kind]
         planned = event.planned if event.planned is not None else what != "reboot"
         server.upkeep.append(
-            Upkeep(what, at_ms, None, planned, evidence, event.rollout or "", event.reason or event.cause or "")
+            Upkeep(
+                what,
+                at_ms,
+                None,
+                planned,
+                evidence,
+                event.rollout or "",
+                event.reason or event.cause or "",
+                event.impact or "",
+            )
         )
         server.upkeep.sort(key=lambda upkeep: upkeep.from_ms)
         del server.upkeep[:-INTERVALS_KEPT]
