@@ -12,7 +12,7 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 class Record(Protocol):
     """One record as the client fetched it (aiokafka's ConsumerRecord).
 
-    `timestamp`: milliseconds, the broker's or the producer's, as `timestamp_type` says (1: LogAppendTime, 0: CreateTime).
+    `timestamp`: milliseconds, the broker's or the producer's, as `timestamp_type` says (1: broker, 0: producer).
     """
 
     topic: str

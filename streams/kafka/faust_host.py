@@ -320,7 +320,7 @@ def make_app(
         "web_enabled": web_port is not None,
         "web_bind": "127.0.0.1",
         "web_host": "127.0.0.1",
-        "web_port": web_port or 0,
+        "web_port": web_port or 6066,
         "web_tables_enabled": False,
         "web_router_enabled": False,
         "datadir": str(data_dir or "."),
@@ -340,5 +340,7 @@ def run_worker(app: BundleApp) -> NoReturn:
     for name in ("faust", "mode", "aiokafka"):
         if logging.getLogger(name).level == logging.NOTSET:
             logging.getLogger(name).setLevel(logging.INFO)
-    faust.Worker(app, loglevel="info", override_logging=False, redirect_stdouts=False).execute_from_commandline()
+    # Quiet: no spinner on the terminal.
+    worker = faust.Worker(app, quiet=True, loglevel="info", override_logging=False, redirect_stdouts=False)
+    worker.execute_from_commandline()
     raise SystemExit(0)
