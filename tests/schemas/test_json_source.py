@@ -177,6 +177,15 @@ def test_optional_fields_may_be_null() -> None:
     assert event == parse(to_json(event), FEEDS["maintenance"])
 
 
+def test_the_rows_of_a_batch_come_back_as_their_own_kinds() -> None:
+    event = GuestEvent("e-1", "c-1", "s-1", "v-1", 1, 2, "READY")
+    row = HostRow("s", "b", "r", 1, 1, 2, 60, vms_block=b"\x00\xff")
+    batch = Batch("c", "f", "t", "i", 1, (1, 2, 3), (3, 4, 5), (row, event, Removed("server", "s-1")))
+
+    assert batch == from_json(Batch, to_json(batch))
+    assert ["HostRow", "GuestEvent", "Removed"] == [written["type"] for written in to_dict(batch)["rows"]]
+
+
 def test_a_row_of_a_batch_that_does_not_fit_is_named() -> None:
     event = GuestEvent("e-1", "c-1", "s-1", "v-1", 1, 2, "READY")
     batch = Batch("c", "f", "t", "i", 1, (1, 2), (3, 4), (HostRow("s", "b", "r", 1, 1, 2, 60), event))
