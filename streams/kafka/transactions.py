@@ -1,209 +1,283 @@
-"""Writes records in one transaction, and reads a stretch of one partition: plain aiokafka, no group, no Faust."""
+"""Writes outputs all or none, fenced against an older self; and reads a partition whole, as committed.
 
-from __future__ import annotations
+An engine's flush is one transaction whose id is its partition's: outputs and the progress record appear together or not
+at all, and a worker that lost the partition cannot write any more. aiokafka's transactions are of the first version
+(without KIP-890), so every record is awaited before the commit: nothing that was refused is committed past.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Literal, NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import ConcurrentTransactions, KafkaError, ProducerFenced
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    KafkaError,
+    OffsetOutOfRangeError,
+    ProducerFenced,
+)
 
-_START_LIMIT_S: Final = 60.0
-_TRANSACTION_TIMEOUT_MS: Final = 60_000
-_READ_AT_MOST: Final = 2_000
-_NO_NEWS_S: Final = 30.0
+from streams.kafka.bundle import Record
+
+Isolation = Literal["read_committed", "read_uncommitted"]
+
+TRANSACTION_LIMIT_S: Final = 30.0
+"""After which the broker aborts a transaction that nobody ended; readers of committed records wait for that long."""
+
+REQUEST_LIMIT_S: Final = 20.0
+READ_STALLED_S: Final = 60.0
+MAX_RECORD_BYTES: Final = 1024 * 1024
+_FETCH_BYTES: Final = 4 * 1024 * 1024
+_POLL_MS: Final = 500
+_TAIL: Final = 32
 
 
-class Fenced(Exception):  # noqa: N818 - the state it names
-    """Somebody else took over this transaction id: nothing more can be written here."""
-
-
-class FlushFailed(Exception):  # noqa: N818 - the event it names
-    """A transaction did not commit; what it held is not in the log."""
-
-
-class ReadFailed(Exception):  # noqa: N818 - the event it names
-    """A partition could not be read to the end asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """One record and where it goes."""
+class Output(NamedTuple):
+    """One record to write; `timestamp_ms` None leaves the stamp to the producer's clock."""
 
     topic: str
     partition: int
     key: bytes | None
     value: bytes | None
-    timestamp_ms: int
+    timestamp_ms: int | None
 
 
-class Transactions:
-    """A producer whose every write is a transaction of its own; starting it fences whoever had its id before."""
+class FlushFailed(Exception):  # noqa: N818  # reads as what happened
+    """Nothing of this flush will be seen, or all of it, and nobody knows which: restore from the log, do not retry."""
 
-    def __init__(self, bootstrap: str, transactional_id: str, **client: Any) -> None:
+
+class Fenced(FlushFailed):
+    """A younger producer has this transactional id: the partition is somebody else's now."""
+
+
+class RecordsGone(Exception):  # noqa: N818
+    """What was asked for was deleted from the log, or never was in it."""
+
+
+class ReadStalled(Exception):  # noqa: N818
+    """The broker gave nothing for a minute although the end was not reached."""
+
+
+class TransactionalProducer:
+    """A producer of one transactional id. `start()` fences every older one and aborts what that left open.
+
+    After any `FlushFailed` it is of no more use: close it, and start another where the partition is still ours.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        transactional_id: str,
+        *,
+        transaction_limit_s: float = TRANSACTION_LIMIT_S,
+        security: dict[str, Any] | None = None,
+    ) -> None:
         self.transactional_id = transactional_id
         self._producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap,
             transactional_id=transactional_id,
-            transaction_timeout_ms=_TRANSACTION_TIMEOUT_MS,
-            max_request_size=4 * 1024 * 1024,
+            transaction_timeout_ms=int(transaction_limit_s * 1000),
+            request_timeout_ms=int(REQUEST_LIMIT_S * 1000),
+            max_request_size=2 * MAX_RECORD_BYTES,
             compression_type="lz4",
-            **client,
+            linger_ms=0,
+            **(security or {}),
         )
-        self._started = False
+        self._limit_s = transaction_limit_s
+        self._usable = False
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
 
     async def start(self) -> None:
-        """Take the id over: the older producer's open transaction is aborted, its next write fails with Fenced."""
-        deadline = asyncio.get_running_loop().time() + _START_LIMIT_S
-        while True:
-            try:
-                await self._producer.start()
-            except ConcurrentTransactions:
-                # The coordinator still ends the transaction of the owner before us.
-                if asyncio.get_running_loop().time() > deadline:
-                    raise
-                await asyncio.sleep(0.1)
-            else:
-                self._started = True
-                return
-
-    async def write(self, records: Sequence[Placed], *, before_commit: Callable[[], object] | None = None) -> list[int]:
-        """Write all of these or nothing; return the offset of each. Fenced or FlushFailed: nothing more may be written.
-
-        `before_commit` is called when the broker has acknowledged every record and none is committed yet.
-        """
+        """Fence older producers of this id; when this returns, whatever they had open is aborted."""
         try:
-            await self._producer.begin_transaction()
-            futures = [
-                await self._producer.send(
-                    record.topic,
-                    value=record.value,
-                    key=record.key,
-                    partition=record.partition,
-                    timestamp_ms=record.timestamp_ms,
-                )
-                for record in records
-            ]
-            placed = [(await future).offset for future in futures]
-            if before_commit is not None:
-                before_commit()
-            await self._producer.commit_transaction()
-        except ProducerFenced as error:
-            msg = f"{self.transactional_id} was taken over by another worker"
-            raise Fenced(msg) from error
-        except KafkaError as error:
-            msg = f"{self.transactional_id}: {len(records)} records were not committed: {error!r}"
-            raise FlushFailed(msg) from error
-        return placed
+            async with asyncio.timeout(self._limit_s):
+                await self._producer.start()
+        except (KafkaError, TimeoutError) as error:
+            with contextlib.suppress(KafkaError):
+                await self._producer.stop()
+            raise FlushFailed(f"transactional id {self.transactional_id}: no producer started: {error!r}") from error
+        self._usable = True
 
-    async def stop(self) -> None:
-        """Close the connection; a transaction under way is aborted by the broker."""
-        if self._started:
-            self._started = False
-            await self._producer.stop()
+    async def flush(self, outputs: Sequence[Output | tuple[str, int, bytes | None, bytes | None, int | None]]) -> None:
+        """Write all of `outputs` in one transaction, in their order within each partition; none is no error."""
+        if not self._usable:
+            raise FlushFailed(f"transactional id {self.transactional_id}: this producer was not started, or has failed")
+        if not outputs:
+            return []
+        # Whatever happens from here on, only a whole success leaves it usable.
+        self._usable = False
+        waiting: list[asyncio.Future[Any]] = []
+        try:
+            async with asyncio.timeout(self._limit_s):
+                await self._producer.begin_transaction()
+                for topic, partition, key, value, timestamp_ms in outputs:
+                    sent = self._producer.send(topic, value, key, partition, timestamp_ms)
+                    waiting.append(await sent)
+                written = await asyncio.gather(*waiting)
+                if before_commit is not None:
+                    before_commit()
+                await self._producer.commit_transaction()
+        except (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping) as error:
+            await self._give_up(waiting)
+            raise Fenced(f"transactional id {self.transactional_id} was taken over by a younger producer") from error
+        except (KafkaError, TimeoutError, ValueError, TypeError, AssertionError) as error:
+            await self._give_up(waiting)
+            raise FlushFailed(f"transactional id {self.transactional_id}: {error!r}") from error
+        self._usable = True
+        return [record.offset for record in written]
+
+    async def close(self) -> None:
+        """Let the connection go; an open transaction is left to its time limit, or to the next producer's start."""
+        self._usable = False
+        with contextlib.suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(REQUEST_LIMIT_S):
+                await self._producer.stop()
+
+    async def _give_up(self, waiting: list["asyncio.Future[Any]"]) -> None:
+        """Close, and fetch what became of each record, so that no error is left that nobody retrieved."""
+        await self.close()
+        for future in waiting:
+            future.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What there is to read of a partition: from the earliest offset up to, not including, the end."""
+
+    earliest: int
+    end: int
+
+
+class LogReader:
+    """Reads any stretch of any partition by plain assignment: no group, no commit.
+
+    `isolation`: with read_committed, what was aborted does not show, and the end is before the first transaction that
+    is still open. One stretch at a time.
+    """
+
+    def __init__(
+        self, bootstrap: str, *, isolation: Isolation = "read_committed", security: dict[str, Any] | None = None
+    ) -> None:
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            group_id=None,
+            enable_auto_commit=False,
+            # An offset that is gone is told, not replaced by another.
+            auto_offset_reset="none",
+            isolation_level=isolation,
+            max_partition_fetch_bytes=_FETCH_BYTES,
+            request_timeout_ms=int(REQUEST_LIMIT_S * 1000),
+            **(security or {}),
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._consumer.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._consumer.stop()
+
+    async def stretch(self, topic: str, partition: int) -> Stretch:
+        """Return earliest offset and end of a partition, as they are now."""
+        tp = TopicPartition(topic, partition)
+        earliest = (await self._consumer.beginning_offsets([tp]))[tp]
+        return Stretch(earliest, (await self._consumer.end_offsets([tp]))[tp])
+
+    async def offset_at(self, topic: str, partition: int, at_ms: int) -> int | None:
+        """Return an offset before which nothing is stamped at `at_ms` or later; None where nothing is at all.
+
+        In a topic of transactions it may be a marker's, which bears the broker's own clock: then it is far too early,
+        but never too late. The embedded broker always says None: read from the earliest offset there.
+        """
+        tp = TopicPartition(topic, partition)
+        found = (await self._consumer.offsets_for_times({tp: at_ms}))[tp]
+        return None if found is None else int(found.offset)
+
+    async def newest(self, topic: str, partition: int) -> Record | None:
+        """Return the newest record of a partition, None where it holds none.
+
+        Reads the tail, further back each time until there is one: the last offsets may be markers or aborted.
+        """
+        bounds = await self.stretch(topic, partition)
+        reach = _TAIL
+        while bounds.end > bounds.earliest:
+            start = max(bounds.earliest, bounds.end - reach)
+            newest: Record | None = None
+            async for record in self.read(topic, partition, start, bounds.end):
+                newest = record
+            if newest is not None or start == bounds.earliest:
+                return newest
+            reach *= _TAIL
+        return None
+
+    async def read(
+        self, topic: str, partition: int, from_offset: int | None = None, to_offset: int | None = None
+    ) -> AsyncGenerator[Record, None]:
+        """Yield the records from `from_offset` up to, not including, `to_offset`.
+
+        None: from the earliest, to the end as it is now. It ends when the log's position reaches `to_offset`, whether
+        or not there is a record just before it: markers, aborted records and compaction leave gaps. `RecordsGone` where
+        the log begins after `from_offset`, `ReadStalled` where the end is not reached and nothing comes for a minute.
+        """
+        tp = TopicPartition(topic, partition)
+        bounds = await self.stretch(topic, partition)
+        start = bounds.earliest if from_offset is None else from_offset
+        end = bounds.end if to_offset is None else to_offset
+        if start < bounds.earliest:
+            raise RecordsGone(f"{topic}-{partition}: offset {start} is gone, the log begins at {bounds.earliest}")
+        self._consumer.assign([tp])
+        self._consumer.seek(tp, start)
+        loop = asyncio.get_running_loop()
+        moved_s, position = loop.time(), start
+        while position < end:
+            try:
+                fetched = await self._consumer.getmany(tp, timeout_ms=_POLL_MS)
+            except OffsetOutOfRangeError as error:
+                raise RecordsGone(f"{topic}-{partition}: offset {position} is not in the log") from error
+            for record in fetched.get(tp, ()):
+                if record.offset >= end:
+                    return
+                yield record
+            reached = await self._consumer.position(tp)
+            if reached > position:
+                moved_s, position = loop.time(), reached
+            elif loop.time() - moved_s > READ_STALLED_S:
+                raise ReadStalled(f"{topic}-{partition}: stuck at offset {position} before {end}")
 
 
 async def read_partition(
     bootstrap: str,
     topic: str,
     partition: int,
-    from_offset: int | None,
-    to_offset: int | None,
-    *,
-    isolation: str = "read_committed",
-    **client: Any,
-) -> AsyncIterator[Any]:
-    """Yield the records of a partition from `from_offset` up to, not including, `to_offset`.
-
-    None: from the earliest, to the end as it stands now. Aborted records and transaction markers are passed over: what
-    counts is the position, not the last record. ReadFailed where the broker says nothing for 30 s.
-    """
-    place = TopicPartition(topic, partition)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        isolation_level=isolation,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=4 * 1024 * 1024,
-        **client,
-    )
-    await consumer.start()
-    try:
-        consumer.assign([place])
-        end = (await consumer.end_offsets([place]))[place]
-        to_offset = end if to_offset is None else min(to_offset, end)
-        begin = (await consumer.beginning_offsets([place]))[place]
-        position = max(begin, from_offset or 0)
-        if position >= to_offset:
-            return
-        consumer.seek(place, position)
-        loop = asyncio.get_running_loop()
-        moved_s = loop.time()
-        while position < to_offset:
-            fetched = await consumer.getmany(place, timeout_ms=200, max_records=_READ_AT_MOST)
-            for record in fetched.get(place, ()):
-                if record.offset >= to_offset:
-                    return
-                yield record
-            reached = await consumer.position(place)
-            if reached != position:
-                position, moved_s = reached, loop.time()
-            elif loop.time() - moved_s > _NO_NEWS_S:
-                place_now = f"{topic} partition {partition} offset {position} of {to_offset}"
-                msg = f"{place_now}: nothing came for {_NO_NEWS_S:.0f} s"
-                raise ReadFailed(msg)
-    finally:
-        await consumer.stop()
+    from_offset: int | None = None,
+    to_offset: int | None = None,
+    isolation: Isolation = "read_committed",
+) -> AsyncGenerator[Record, None]:
+    """Yield one stretch as `LogReader.read` does, by a connection of its own."""
+    async with (
+        LogReader(bootstrap, isolation=isolation) as reader,
+        contextlib.aclosing(reader.read(topic, partition, from_offset, to_offset)) as records,
+    ):
+        async for record in records:
+            yield record
 
 
-async def last_record(bootstrap: str, topic: str, partition: int, **client: Any) -> Any | None:
-    """Return the newest committed record of a partition, None where it holds none.
-
-    Reads the tail, further back each time until a record is found: the last offsets may be markers or aborted.
-    """
-    begin, end = await offsets(bootstrap, topic, partition, **client)
-    reach = 64
-    while end > begin:
-        start = max(begin, end - reach)
-        last = None
-        async for record in read_partition(bootstrap, topic, partition, start, end, **client):
-            last = record
-        if last is not None:
-            return last
-        if start == begin:
-            return None
-        reach *= 16
-    return None
-
-
-async def offsets(bootstrap: str, topic: str, partition: int, **client: Any) -> tuple[int, int]:
-    """Return the earliest offset of a partition and the one that its next record will have."""
-    place = TopicPartition(topic, partition)
-    async with _asking(bootstrap, **client) as consumer:
-        begin = (await consumer.beginning_offsets([place]))[place]
-        end = (await consumer.end_offsets([place]))[place]
-        return int(begin), int(end)
-
-
-async def offset_at(bootstrap: str, topic: str, partition: int, at_ms: int, **client: Any) -> int | None:
-    """Return the first offset stamped at or after `at_ms`; None where there is none (the embedded broker: always)."""
-    place = TopicPartition(topic, partition)
-    async with _asking(bootstrap, **client) as consumer:
-        found = (await consumer.offsets_for_times({place: at_ms}))[place]
-        return None if found is None else int(found.offset)
-
-
-class _asking:  # noqa: N801 - reads as a verb where it is used
-    """A consumer that only answers questions."""
-
-    def __init__(self, bootstrap: str, **client: Any) -> None:
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, **client)
-
-    async def __aenter__(self) -> Any:
-        await self._consumer.start()
-        return self._consumer
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._consumer.stop()
+async def end_offset(bootstrap: str, topic: str, partition: int, isolation: Isolation = "read_committed") -> int:
+    """Return the end of a partition for a reader of this isolation, by a connection of its own."""
+    async with LogReader(bootstrap, isolation=isolation) as reader:
+        return (await reader.stretch(topic, partition)).end
