@@ -25,7 +25,7 @@ class FailPoints:
 
     def reach(self, step: str) -> None:
         """Die here if this is the step, and its time has come."""
-        if step != self.step:
+        if not self.step or step != self.step:
             return
         self.left -= 1
         if self.left <= 0:

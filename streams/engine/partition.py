@@ -27,7 +27,8 @@ from streams.engine.frames import frame_of
 from streams.engine.outputs import Outgoing, of_clocks, of_outputs, of_progress, of_snapshot
 from streams.engine.runner import Runner
 from streams.engine.snapshots import SnapshotError, SnapshotPlan, assemble, cut
-from streams.kafka.transactions import Placed, Transactions, last_record, read_partition
+from streams.kafka.transactions import LogReader, RecordsGone, TransactionalProducer
+from streams.kafka.transactions import Output as Placed
 
 FLEET_CLOCKS_MS = 1_000
 """Source time between two Clocks of this partition in `fleet`."""
@@ -44,8 +45,8 @@ class Place:
     partition: int
     snapshot_every_s: float = 300.0
     source_topic: str = "telemetry"
-    client: dict[str, Any] = field(default_factory=dict)
-    """What the Kafka client needs besides the address (security)."""
+    security: dict[str, Any] = field(default_factory=dict)
+    """What a Kafka client needs besides the address."""
 
     def topic(self, name: str) -> str:
         """Return the topic's name with its prefix."""
@@ -61,8 +62,8 @@ class PartitionEngine:
         self.place = place
         self.runner = new_runner()
         self._new_runner = new_runner
-        self._producer = Transactions(
-            place.bootstrap, f"{place.prefix}{place.source_topic}-{place.partition}", **place.client
+        self._producer = TransactionalProducer(
+            place.bootstrap, f"{place.prefix}{place.source_topic}-{place.partition}", security=place.security
         )
         self._fail = fail_points or FailPoints()
         self.next_offset = 0
@@ -81,9 +82,10 @@ class PartitionEngine:
         """Fence whoever worked here before, and bring the state to where progress stands."""
         await self._producer.start()
         started_s = time.monotonic()
-        progress = await self._last_progress()
-        if progress is not None:
-            await self._restore(progress)
+        async with self._reader() as reader:
+            progress = await self._last_progress(reader)
+            if progress is not None:
+                await self._restore(progress, reader)
         log.info(
             "partition restored",
             partition=self.place.partition,
@@ -92,10 +94,11 @@ class PartitionEngine:
             took_s=round(time.monotonic() - started_s, 3),
         )
 
-    async def _last_progress(self) -> Progress | None:
-        record = await last_record(
-            self.place.bootstrap, self.place.topic("progress"), self.place.partition, **self.place.client
-        )
+    def _reader(self) -> LogReader:
+        return LogReader(self.place.bootstrap, security=self.place.security)
+
+    async def _last_progress(self, reader: LogReader) -> Progress | None:
+        record = await reader.newest(self.place.topic("progress"), self.place.partition)
         if record is None or record.value is None:
             return None
         progress = decode(record.value)
@@ -104,13 +107,13 @@ class PartitionEngine:
             raise TypeError(msg)
         return progress
 
-    async def _restore(self, progress: Progress) -> None:
+    async def _restore(self, progress: Progress, reader: LogReader) -> None:
         """Load the snapshots that progress names, then feed silently up to progress."""
         marks = list(progress.snapshots)
         from_offset = 0
         if marks:
             try:
-                stale = await self._load(marks)
+                stale = await self._load(marks, reader)
                 from_offset = marks[0].next_offset
             except SnapshotError as error:
                 log.warning("snapshot passed over, the whole log is fed again", reason=str(error))
@@ -122,35 +125,34 @@ class PartitionEngine:
         self._plan.complete = tuple(marks)
         self._plan.started_ms = progress.at_ms
         self.next_offset = from_offset
-        async for record in self._telemetry(from_offset, progress.next_offset):
+        async for record in self._telemetry(reader, from_offset, progress.next_offset):
             self.runner.feed([frame_of(record)])
             self.restored_frames += 1
         self.next_offset = self.written_offset = progress.next_offset
         if progress.code_digest != code_digest():
-            await self._publish_difference(progress)
+            await self._publish_difference(progress, reader)
 
-    async def _telemetry(self, from_offset: int, to_offset: int) -> AsyncIterator[LogRecord]:
-        async for record in read_partition(
-            self.place.bootstrap,
-            self.place.topic(self.place.source_topic),
-            self.place.partition,
-            from_offset,
-            to_offset,
-            **self.place.client,
-        ):
-            if record.value is not None:
-                yield LogRecord(record.partition, record.offset, record.timestamp, record.key, record.value)
+    async def _telemetry(self, reader: LogReader, from_offset: int, to_offset: int) -> AsyncIterator[LogRecord]:
+        topic = self.place.topic(self.place.source_topic)
+        try:
+            async for record in reader.read(topic, self.place.partition, from_offset, to_offset):
+                if record.value is not None:
+                    yield LogRecord(record.partition, record.offset, record.timestamp, record.key, record.value)
+        except RecordsGone as error:
+            earliest = (await reader.stretch(topic, self.place.partition)).earliest
+            log.error("history is gone from the log; what it held is unknown", reason=str(error), earliest=earliest)
+            async for record in reader.read(topic, self.place.partition, earliest, max(earliest, to_offset)):
+                if record.value is not None:
+                    yield LogRecord(record.partition, record.offset, record.timestamp, record.key, record.value)
 
-    async def _load(self, marks: list[SnapshotMark]) -> list[str]:
+    async def _load(self, marks: list[SnapshotMark], reader: LogReader) -> list[str]:
         """Restore every cluster of a set, `*` first; return the detectors that are of another version."""
         stale: list[str] = []
         first = min(mark.snapshots_offset for mark in marks)
         wanted = {(mark.cluster, mark.next_offset) for mark in marks}
         chunks: dict[tuple[str, int], list[SnapshotChunk]] = {}
         done: set[tuple[str, int]] = set()
-        async for record in read_partition(
-            self.place.bootstrap, self.place.topic("snapshots"), self.place.partition, first, None, **self.place.client
-        ):
+        async for record in reader.read(self.place.topic("snapshots"), self.place.partition, first):
             if record.value is None:
                 continue
             try:
@@ -173,12 +175,12 @@ class PartitionEngine:
             raise SnapshotError(msg)
         return sorted(set(stale))
 
-    async def _publish_difference(self, progress: Progress) -> None:
+    async def _publish_difference(self, progress: Progress, reader: LogReader) -> None:
         """Tell what this code sees otherwise than the code that wrote: open what it did not, close what it would not.
 
         Latched findings stay open: only a person releases them.
         """
-        published = await self._published_open()
+        published = await self._published_open(reader)
         open_now = {
             finding.id: finding
             for cluster in self.runner.clusters.values()
@@ -195,11 +197,9 @@ class PartitionEngine:
             log.warning("new code sees otherwise", findings=len(changed))
         self._outputs += changed
 
-    async def _published_open(self) -> dict[str, Finding]:
+    async def _published_open(self, reader: LogReader) -> dict[str, Finding]:
         found: dict[str, Finding] = {}
-        async for record in read_partition(
-            self.place.bootstrap, self.place.topic("findings"), self.place.partition, 0, None, **self.place.client
-        ):
+        async for record in reader.read(self.place.topic("findings"), self.place.partition):
             if record.value is None:
                 continue
             finding = decode(record.value)
@@ -216,8 +216,9 @@ class PartitionEngine:
         if record.offset < self.next_offset:
             return
         if record.offset > self.next_offset:
-            async for missed in self._telemetry(self.next_offset, record.offset):
-                self._feed(missed)
+            async with self._reader() as reader:
+                async for missed in self._telemetry(reader, self.next_offset, record.offset):
+                    self._feed(missed)
         self._feed(record)
 
     def _feed(self, record: LogRecord) -> None:
@@ -245,7 +246,7 @@ class PartitionEngine:
         progress = self._progress(next_offset)
         outgoing.append(of_progress(progress))
         self._fail.reach("before-send")
-        placed = await self._producer.write(
+        placed = await self._producer.flush(
             [self._message(record) for record in outgoing],
             before_commit=lambda: self._reach("after-send", "before-commit", "in-snapshot" if snapshot else ""),
         )
@@ -314,7 +315,7 @@ class PartitionEngine:
 
     async def close(self) -> None:
         """Stop the producer; what was not flushed is made again by the next owner."""
-        await self._producer.stop()
+        await self._producer.close()
 
 
 def _closed(finding: Finding, at_ms: int) -> Finding:

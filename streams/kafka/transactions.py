@@ -110,8 +110,16 @@ class TransactionalProducer:
             raise FlushFailed(f"transactional id {self.transactional_id}: no producer started: {error!r}") from error
         self._usable = True
 
-    async def flush(self, outputs: Sequence[Output | tuple[str, int, bytes | None, bytes | None, int | None]]) -> None:
-        """Write all of `outputs` in one transaction, in their order within each partition; none is no error."""
+    async def flush(
+        self,
+        outputs: Sequence[Output | tuple[str, int, bytes | None, bytes | None, int | None]],
+        *,
+        before_commit: Callable[[], object] | None = None,
+    ) -> list[int]:
+        """Write all of `outputs` in one transaction, in their order within each partition; return each one's offset.
+
+        None is no error. `before_commit` is called when every record is acknowledged and none is committed.
+        """
         if not self._usable:
             raise FlushFailed(f"transactional id {self.transactional_id}: this producer was not started, or has failed")
         if not outputs:
