@@ -46,7 +46,6 @@ SECRETS: dict[str, str] = {
 }
 
 _FLAGS = (
-    "LEAPWATCH_CONFIG_",
     "LEAPWATCH_DETECTORS_LIST_",
     "LEAPWATCH_DETECTORS_EXPLAIN_",
 )

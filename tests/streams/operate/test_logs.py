@@ -77,9 +77,8 @@ def test_an_exception_is_one_line_of_json() -> None:
 def test_the_value_of_a_secret_is_not_written() -> None:
     out = io.StringIO()
     configure("info", "console", stream=out)
-    structlog.get_logger("streams.kafka").info(
-        "connecting", **{"sasl_plain_password": "hush", "password_file": "/etc/pw"}
-    )
+    fields = {"sasl_plain_password": "hush", "password_file": "/etc/pw"}
+    structlog.get_logger("streams.kafka").info("connecting", **fields)
 
     assert "hush" not in out.getvalue()
     assert "/etc/pw" in out.getvalue()

@@ -1,0 +1,132 @@
+"""Reads whole topics to their end and writes a few records: what commands need, without a group and without Faust."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from streams.config.model import Config
+from streams.kafka.client import aiokafka_settings
+
+FETCH_MS = 250
+STILL_S = 30.0
+"""Seconds without any movement after which a topic that has not been read to its end counts as not readable."""
+
+
+class TopicError(Exception):
+    """A topic that is not there, or that cannot be read to its end; the text names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record to write, and where; `at_ms` counts only in topics stamped by their producers."""
+
+    topic: str
+    lane: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    at_ms: int | None = None
+
+
+@dataclass(slots=True)
+class Reader:
+    """One connection that reads topics from their beginning to the end that they have when it begins."""
+
+    config: Config
+    _consumer: Any = field(default=None)
+
+    async def lanes(self, topic: str) -> list[int]:
+        """Return the partitions of `topic` (with its prefix); TopicError where there is none."""
+        partitions = self._consumer.partitions_for_topic(topic) if topic in await self._consumer.topics() else None
+        if not partitions:
+            message = f"topic {topic} is not there; make it with `leapwatch topics apply`"
+            raise TopicError(message)
+        return sorted(partitions)
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        """Return the end offset of each lane of `topic` as it stands now."""
+        places = [TopicPartition(topic, lane) for lane in await self.lanes(topic)]
+        return {place.partition: end for place, end in (await self._consumer.end_offsets(places)).items()}
+
+    async def read(
+        self, topic: str, *, lanes: Iterable[int] | None = None, since: dict[int, int] | None = None
+    ) -> AsyncIterator[Any]:
+        """Yield every committed record of `topic`, from its beginning (or the offsets `since`) to its present end."""
+        consumer = self._consumer
+        places = [TopicPartition(topic, lane) for lane in (await self.lanes(topic) if lanes is None else lanes)]
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        begins = await consumer.beginning_offsets(places)
+        at = {place: max(begins[place], (since or {}).get(place.partition, 0)) for place in places}
+        open_places = {place for place in places if at[place] < ends[place]}
+        for place in places:
+            consumer.seek(place, at[place])
+        moved_s = asyncio.get_running_loop().time()
+        while open_places:
+            fetched = await consumer.getmany(*open_places, timeout_ms=FETCH_MS)
+            for place, records in fetched.items():
+                for record in records:
+                    if record.offset < ends[place]:
+                        yield record
+            # Not the last record but the position tells the end: the last offsets may be a transaction's marker.
+            reached = {place: await consumer.position(place) for place in open_places}
+            if any(reached[place] > at[place] for place in reached):
+                moved_s = asyncio.get_running_loop().time()
+            elif asyncio.get_running_loop().time() - moved_s > STILL_S:
+                lane = min(place.partition for place in open_places)
+                message = f"topic {topic}, lane {lane}: stands still for {STILL_S:.0f} s before its end"
+                raise TopicError(message)
+            at.update(reached)
+            open_places = {place for place in open_places if at[place] < ends[place]}
+
+
+@asynccontextmanager
+async def reader(config: Config) -> AsyncIterator[Reader]:
+    """Give a connected Reader, read committed, that belongs to no group and commits nothing."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=list(config.kafka.bootstrap),
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        request_timeout_ms=int(config.kafka.request_timeout_s * 1000),
+        **aiokafka_settings(config),
+    )
+    await consumer.start()
+    try:
+        yield Reader(config, consumer)
+    finally:
+        await consumer.stop()
+
+
+async def send(config: Config, records: Sequence[Outgoing]) -> list[tuple[int, int]]:
+    """Write `records` in their order, each acknowledged by all replicas; return the lane and offset of each."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=list(config.kafka.bootstrap),
+        enable_idempotence=True,
+        acks="all",
+        max_request_size=16_000_000,
+        request_timeout_ms=int(config.kafka.request_timeout_s * 1000),
+        **aiokafka_settings(config),
+    )
+    await producer.start()
+    try:
+        waiting = [
+            await producer.send(
+                record.topic,
+                value=record.value,
+                key=record.key,
+                partition=record.lane,
+                timestamp_ms=record.at_ms,
+                headers=list(record.headers),
+            )
+            for record in records
+        ]
+        return [(placed.partition, placed.offset) for placed in [await future for future in waiting]]
+    finally:
+        await producer.stop()
