@@ -29,13 +29,13 @@ class BrakeConfig:
     `hi_forecast` has the same fields: change both.
     """
 
-    least_servers: int = LEAST_SERVERS
+    least_servers: int = field(default=LEAST_SERVERS, metadata={"least": 1, "most": 20_000})
     """Servers out below which no cluster stops. Source: CATALOGUE, hi_threshold."""
-    servers_share: float = SERVERS_SHARE
+    servers_share: float = field(default=SERVERS_SHARE, metadata={"least": 0, "most": 1})
     """Share of a large cluster's servers (0 to 1). Source: a public record of 23,739 node failures over nine years."""
-    root_factor: float = ROOT_FACTOR
+    root_factor: float = field(default=ROOT_FACTOR, metadata={"least": 0, "most": 100})
     """Times the square root of the servers, for small clusters, which scatter more. Source: the same record."""
-    fewest_servers: int = FEWEST_SERVERS
+    fewest_servers: int = field(default=FEWEST_SERVERS, metadata={"least": 1, "most": 20_000})
     """A cluster of fewer servers has no brake. Source: CATALOGUE, hi_threshold."""
 
 

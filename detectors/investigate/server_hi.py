@@ -21,7 +21,7 @@ HI, READY = "HI", "READY"
 class HiConfig:
     """What makes a server a case for a person."""
 
-    in_a_row: int = 3
+    in_a_row: int = field(default=3, metadata={"least": 1, "most": 100})
     """Time-outs in a row of one clean VM that put its server into HI. Source: seed 004, "three times in a row"."""
 
 
