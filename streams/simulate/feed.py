@@ -7,23 +7,25 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+import orjson
 from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.codec import encode
 from schemas.history import SourceRecord
 from schemas.inventory import INVENTORY, InventoryComplete, Region, Removed, Server, Service, Subscription, Vm
-from schemas.json_source import to_json
+from schemas.json_source import to_dict
 from schemas.telemetry import EVERYONE
 from streams.kafka.partition import lane_of
 from streams.simulate.arrivals import Lateness, arrivals, cluster_of
 from streams.simulate.generator import Simulation, delays, pulse_outages
-from streams.simulate.quantity import MINUTE_MS, SECOND_MS
+from streams.simulate.quantity import SECOND_MS
 from streams.simulate.scenario import Scenario
 
 Form = Literal["avro", "json"]
 
-TAIL_MS: Final = 2 * MINUTE_MS
-"""Pulses after the last record: the longest wait of a single silence, so that what is absent at the end is judged."""
+TAIL_MS: Final = 20 * SECOND_MS
+"""Pulses after the last record, so that what was due before the end is judged; shorter than any silence (90 s), for
+when a scenario ends its senders end too, and nobody has died of it."""
 _AHEAD_S: Final = 0.005
 """How far ahead of its time a record may be sent; it saves a sleep for every record of a burst."""
 _BREATH: Final = 500
@@ -58,7 +60,7 @@ class Sent:
 
 def messages(records: Iterable[SourceRecord], lanes: int, form: Form = "avro") -> Iterator[Sent]:
     """Return what goes to the broker: keyed, in its lane, encoded; what concerns everyone goes into every lane."""
-    write: Callable[[Any], bytes] = encode if form == "avro" else to_json
+    write: Callable[[Any], bytes] = encode if form == "avro" else _json
     known: dict[str, int] = {}
     for record in records:
         held = record.record
@@ -76,6 +78,11 @@ def messages(records: Iterable[SourceRecord], lanes: int, form: Form = "avro") -
         if lane_found is None:
             lane_found = known[cluster] = lane_of(cluster, lanes)
         yield Sent(record.feed, lane_found, record.at_ms, key, value)
+
+
+def _json(record: Any) -> bytes:
+    """Return a record as JSON that names its type, as topics with records of several types want it."""
+    return orjson.dumps({"type": type(record).__name__, **to_dict(record)})
 
 
 def _inventory_key(record: Any) -> bytes:

@@ -13,7 +13,7 @@ from streams.simulate.kinds import KINDS, SYSTEMS, FaultKind
 from streams.simulate.load_truth import load_truth
 from streams.simulate.quantity import DAY_MS, MINUTE_MS, duration_ms, moment_ms, number, size_names, whole
 from streams.simulate.reading import ScenarioError, Table
-from streams.simulate.scenario import ClusterPlan, Fault, Pick, RegionPlan, Rollout, Scenario, Scope
+from streams.simulate.scenario import ClusterPlan, Fault, Pick, RegionPlan, Rollout, Scenario, Scope, Size
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 _FEEDS = ("host-agent", "guest-agent", "maintenance")
@@ -89,13 +89,40 @@ def _scenario(table: Table, errors: list[str]) -> Scenario | None:
     _distinct(table, "cluster", [plan.name for plan in clusters])
     _distinct(table, "rollout", [rollout.name for rollout in rollouts])
     _distinct(table, "fault", [fault.name for fault in faults if fault.name])
+    quick = _quick(table.table("quick"))
     table.close()
     if errors:
         return None
     low, high = round(latency[0]), round(latency[1])
     return Scenario(
-        name, title, start, duration, seed, interval, (low, high), jitter, clusters, regions, rollouts, faults, truth
+        name,
+        title,
+        start,
+        duration,
+        seed,
+        interval,
+        (low, high),
+        jitter,
+        clusters,
+        regions,
+        rollouts,
+        faults,
+        truth,
+        quick,
     )
+
+
+def _quick(table: Table) -> Size:
+    size = Size(
+        table.take("clusters", read.whole_between(1, _MOST_CLUSTERS), None),
+        table.take("servers", read.whole_between(1, _MOST_SERVERS), None),
+        table.take("vms", read.whole_between(0, _MOST_VMS), None),
+        table.take("days", read.real, None),
+    )
+    if size.days is not None and size.days <= 0:
+        table.error("days", f"is {size.days}; must be more than 0")
+    table.close()
+    return size
 
 
 def _distinct(table: Table, key: str, given: list[str]) -> None:

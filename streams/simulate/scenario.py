@@ -156,6 +156,16 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """A size to run a scenario in; what is None stays as the file has it."""
+
+    clusters: int | None = None
+    servers: int | None = None
+    vms: int | None = None
+    days: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """One scenario: give it to `streams.simulate.generator`, and its truth to the judge."""
 
@@ -172,6 +182,8 @@ class Scenario:
     rollouts: tuple[Rollout, ...]
     faults: tuple[Fault, ...]
     truth: Truth
+    quick: Size = Size()
+    """The size in which `leapwatch score` runs it unless it is told `--full`, or another."""
 
     @property
     def end_ms(self) -> int:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -113,7 +114,7 @@ def test_a_healthy_server_beats_every_interval_and_is_full_every_five_minutes() 
     for sent in by_server.values():
         assert len(sent) in {59, 60}
         fulls = [report.sent_ms for report in sent if report.vms is not None]
-        assert {300_000} == {later - earlier for earlier, later in zip(fulls, fulls[1:], strict=False)}
+        assert {300_000} == {later - earlier for earlier, later in pairwise(fulls)}
         assert all(report.full_seq == report.seq for report in sent if report.vms is not None)
 
 
@@ -256,7 +257,7 @@ def test_a_collector_outage_loses_host_reports_while_guests_speak() -> None:
     spoken = [one.at_ms for one in inside if one.feed == "guest-agent"]
 
     assert [] == [one for one in inside if one.feed == "host-agent"]
-    assert max(later - earlier for earlier, later in zip(spoken, spoken[1:], strict=False)) < 30_000
+    assert max(later - earlier for earlier, later in pairwise(spoken)) < 30_000
 
 
 def test_power_loss_silences_the_whole_cluster_and_boots_it_again() -> None:

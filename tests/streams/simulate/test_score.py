@@ -1,0 +1,126 @@
+"""The score: a scenario through codec, intake and engine, judged; and that truth knows nothing of detectors."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import streams.simulate
+from streams.simulate.ledger import Ledger
+from streams.simulate.load import load, loads
+from streams.simulate.scenario import Size
+from streams.simulate.score import Options, Outcome, log_of, run_cluster, score, sized
+
+HERE = Path(streams.simulate.__file__).parent
+ENGINE_USERS = {"score.py"}
+"""Only the score puts detectors and truth together; what makes records and truth sees neither engine nor intake."""
+
+
+def imports_of(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("*.py")), ids=lambda path: path.name)
+def test_truth_and_records_know_nothing_of_detectors(path: Path) -> None:
+    if path.name in ENGINE_USERS:
+        return
+    ours = {name for name in imports_of(path) if name.split(".")[0] in {"schemas", "detectors", "streams", "deploy"}}
+
+    assert {name for name in ours if not name.startswith(("schemas", "streams.simulate", "streams.kafka"))} == set()
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("*.py")), ids=lambda path: path.name)
+def test_the_simulator_reads_no_wall_clock(path: Path) -> None:
+    assert not imports_of(path) & {"time"}
+    assert "now(" not in path.read_text().replace("utcnow(", "now(")
+
+
+@pytest.mark.parametrize(
+    "name", ["leap-day", "lag", "duplicates", "clock-skew", "power-loss", "healthy-week", "collector-outage"]
+)
+def test_the_intake_takes_every_record_of_a_scenario(name: str) -> None:
+    scenario = load(name).with_size(servers=6, vms=2, days=0.05)
+    for cluster, _ in scenario.instances()[:1]:
+        outcome = Outcome(cluster, Ledger())
+        logged = list(log_of(scenario, cluster, outcome))
+
+        assert (0, "") == (outcome.dead, outcome.first_dead)
+        assert logged
+
+
+def test_reboots_are_counted_once_however_often_they_are_told() -> None:
+    scenario = load("duplicates").with_size(servers=60, vms=1)
+    outcome = run_cluster(scenario, "north-1", Options())
+
+    assert outcome.ledger.count("reboot_planned") == outcome.counts["reboot_planned"] > 0
+
+
+def test_quick_full_and_chosen_sizes() -> None:
+    scenario = load("healthy-week")
+
+    assert ["north-1"] == [name for name, _ in sized(scenario, Options()).instances()]
+    assert 4 == len(sized(scenario, Options(full=True)).instances())
+    assert 7 == sized(scenario, Options(size=Size(servers=7))).clusters[0].servers
+
+
+FOREIGN = """
+name = "foreign"
+start = 2026-01-01T00:00:00Z
+duration = "20m"
+[[cluster]]
+name = "north"
+servers = 4
+vms = 1
+[[truth.not]]
+severity_at_least = "WARNING"
+[truth.count]
+reboot_planned = {planned}
+"""
+
+
+@pytest.mark.parametrize(("planned", "code"), [(0, 0), (3, 1)])
+def test_a_file_that_somebody_else_wrote_is_judged(planned: int, code: int, tmp_path: Path) -> None:
+    path = tmp_path / "foreign.toml"
+    path.write_text(FOREIGN.replace("{planned}", str(planned)))
+    screen = Console(record=True, width=200, quiet=True)
+
+    assert code == score([path], Options(json=True), screen)
+
+
+def test_the_result_as_json_is_one_object_a_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "foreign.toml"
+    path.write_text(FOREIGN.replace("{planned}", "0"))
+    score([path], Options(json=True))
+    result = json.loads(capsys.readouterr().out)
+
+    assert ("foreign", True) == (result["scenario"], result["ok"])
+    assert {"ok", "kind", "label", "cluster", "found", "opened_ms", "seen_ms", "limit", "note"} == set(
+        result["rows"][0]
+    )
+
+
+def test_a_file_that_cannot_be_used_says_every_error_and_runs_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text("name = 3\nspeed = 1\n")
+
+    assert 2 == score([path])
+    shown = capsys.readouterr()
+    assert "" == shown.out
+    assert {"name", "speed", "start"} <= {line.split(": ")[1] for line in shown.err.splitlines()}
+
+
+def test_a_truth_about_clusters_that_are_not_there_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no cluster is named 'south-"):
+        loads(FOREIGN.replace("{planned}", "0").replace("[[truth.not]]", '[[truth.not]]\nclusters = "south-*"'))
