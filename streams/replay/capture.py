@@ -34,7 +34,10 @@ class CaptureError(Exception):
 
 
 def write_capture(file: IO[bytes], records: Iterable[LogRecord], about: dict[str, Any] | None = None) -> int:
-    """Write records to a capture; return how many. `about` (prefix, range) is kept in the file's header."""
+    """Write records to a capture, or append them to what `file` holds already; return how many.
+
+    The file is open for reading and writing. `about` (prefix, range) is kept in the header of a new one.
+    """
     count = 0
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -50,7 +53,7 @@ def write_capture(file: IO[bytes], records: Iterable[LogRecord], about: dict[str
             }
 
     metadata = {"leapwatch": FORMAT, "about": json.dumps(about or {}, sort_keys=True)}
-    fastavro.writer(file, SCHEMA, rows(), codec="deflate", metadata=metadata)
+    fastavro.writer(file, SCHEMA if file.tell() == 0 else None, rows(), codec="deflate", metadata=metadata)
     return count
 
 

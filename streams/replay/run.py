@@ -1,7 +1,7 @@
 """The engine over records of `telemetry` from anywhere: same code, same frames, same bytes. Pure.
 
-A replay touches nothing: it returns what the engine would say, and the caller prints it. Whatever lies before the
-range is fed silently, so that what is open at its start is known.
+A replay touches nothing: it returns what the engine would say, and the caller prints it. Every record is fed, those
+before the range too, so that what is open at its start is known; the range only chooses what is told.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from detectors.frames import ClocksFrame
 from schemas.history import LogRecord
 from schemas.outputs import Decision, Finding
 from streams.config.thresholds import Thresholds
@@ -17,18 +18,23 @@ from streams.engine.digest import code_digest
 from streams.engine.frames import frame_of
 from streams.engine.runner import Runner
 
+LAG_MS = 600_000
+"""Batches of a lane that lags bear older stamps than Clocks before them: reading goes on so far beyond the range."""
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What part of history is asked for, in source time; both ends are included."""
+    """What is told of a replay, by the stamp of the frame that brought it; both ends are included."""
 
     from_ms: int | None = None
     to_ms: int | None = None
     cluster: str | None = None
 
-    def wants(self, output: Output, at_ms: int) -> bool:
-        """Tell whether an output brought at `at_ms` belongs to the range."""
-        if self.from_ms is not None and at_ms < self.from_ms:
+    def wants(self, output: Output) -> bool:
+        """Tell whether an output belongs to the range."""
+        if self.from_ms is not None and output.at_ms < self.from_ms:
+            return False
+        if self.to_ms is not None and output.at_ms > self.to_ms:
             return False
         if self.cluster is None:
             return True
@@ -39,7 +45,7 @@ class Range:
 
 @dataclass(slots=True)
 class Told:
-    """What a replay has read so far."""
+    """What a replay has read and found so far."""
 
     records: int = 0
     bytes: int = 0
@@ -47,41 +53,51 @@ class Told:
     last_ms: int | None = None
     findings: int = 0
     decisions: int = 0
-    started: dict[int, int] = field(default_factory=dict)
+    began: dict[int, int] = field(default_factory=dict)
     """Partition to the first offset read."""
 
 
-def replay(
-    records: Iterable[LogRecord],
-    wanted: Range | None = None,
-    *,
-    thresholds: Thresholds | None = None,
-    runners: dict[int, Runner] | None = None,
-    told: Told | None = None,
-) -> Iterator[Output]:
-    """Yield what the engine says of these records, which stand in the order of each partition's log.
+@dataclass(slots=True)
+class Replay:
+    """A replay under way: feed it records, each partition's in the order of its log."""
 
-    `thresholds` pins them against what the log says (a what-if). `runners`: engines restored from snapshots, by
-    partition; a partition without one starts knowing nothing.
-    """
-    wanted = wanted or Range()
-    told = told or Told()
-    engines = runners if runners is not None else {}
-    for record in records:
-        if wanted.to_ms is not None and record.at_ms > wanted.to_ms:
-            continue
-        runner = engines.get(record.partition)
+    wanted: Range = field(default_factory=Range)
+    thresholds: Thresholds | None = None
+    """Pinned against what the log says: a what-if."""
+    runners: dict[int, Runner] = field(default_factory=dict)
+    """By partition: engines restored from snapshots are put here; one that is missing starts knowing nothing."""
+    told: Told = field(default_factory=Told)
+
+    def feed(self, record: LogRecord) -> list[Output]:
+        """Return what this record brings of the range."""
+        runner = self.runners.get(record.partition)
         if runner is None:
-            runner = engines[record.partition] = Runner(
-                record.partition, thresholds, code_digest=code_digest(), pinned=thresholds is not None
+            runner = self.runners[record.partition] = Runner(
+                record.partition, self.thresholds, code_digest=code_digest(), pinned=self.thresholds is not None
             )
+        told = self.told
         told.records += 1
+        told.began.setdefault(record.partition, record.offset)
         told.bytes += len(record.value)
         told.first_ms = record.at_ms if told.first_ms is None else min(told.first_ms, record.at_ms)
         told.last_ms = record.at_ms if told.last_ms is None else max(told.last_ms, record.at_ms)
-        told.started.setdefault(record.partition, record.offset)
-        for output in runner.feed([frame_of(record)]):
-            if wanted.wants(output, record.at_ms):
-                told.findings += isinstance(output, Finding)
-                told.decisions += isinstance(output, Decision)
-                yield output
+        outputs = [output for output in runner.feed([frame_of(record)]) if self.wanted.wants(output)]
+        told.findings += sum(1 for output in outputs if isinstance(output, Finding))
+        told.decisions += sum(1 for output in outputs if isinstance(output, Decision))
+        return outputs
+
+    def over(self, record: LogRecord) -> bool:
+        """Tell whether this record of a partition shows that nothing of the range can follow it there."""
+        to_ms = self.wanted.to_ms
+        if to_ms is None or record.at_ms <= to_ms + LAG_MS:
+            return False
+        return isinstance(frame_of(record), ClocksFrame)
+
+
+def replay(
+    records: Iterable[LogRecord], wanted: Range | None = None, *, thresholds: Thresholds | None = None
+) -> Iterator[Output]:
+    """Yield what the engine says of these records, which stand in the order of each partition's log."""
+    run = Replay(wanted or Range(), thresholds)
+    for record in records:
+        yield from run.feed(record)

@@ -1,0 +1,215 @@
+"""What `leapwatch replay` and `leapwatch capture` do: choose the history, run it, print it. Writes nothing to Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from schemas.history import LogRecord
+from schemas.json_source import to_json
+from schemas.outputs import DeadLetter, Finding
+from streams.config.model import Config
+from streams.config.thresholds import Thresholds
+from streams.engine.cluster import Output
+from streams.intake.offline import telemetry
+from streams.kafka.partition import lane_of
+from streams.replay.capture import read_capture, write_capture
+from streams.replay.history import read_log, reader_of, start_of
+from streams.replay.run import Range, Replay
+from streams.replay.sources import read_sources
+
+CAPTURE_BLOCK = 2_000
+"""Records held in memory while a capture is written."""
+
+Progress = Callable[[int, int], None]
+"""Is given records read so far and in all (0: not known)."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """Show nothing."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What a replay found, in order of time, and what it could not know."""
+
+    outputs: list[Output] = field(default_factory=list)
+    replay: Replay = field(default_factory=Replay)
+    notes: list[str] = field(default_factory=list)
+    """What the reader must know: history that was lacking, lines that could not be read."""
+    what_if: bool = False
+
+    def close(self) -> Report:
+        """Put the outputs in order of time; those of one moment stay as they came."""
+        self.outputs.sort(key=lambda output: output.at_ms)
+        return self
+
+
+async def from_kafka(
+    config: Config, wanted: Range, *, thresholds: Thresholds | None = None, progress: Progress = no_progress
+) -> Report:
+    """Replay a range of `telemetry` as Kafka has it, from the last snapshots before it."""
+    run = Replay(wanted, thresholds)
+    report = Report(replay=run, what_if=thresholds is not None)
+    lanes = [lane_of(wanted.cluster, config.kafka.lanes)] if wanted.cluster else range(config.kafka.lanes)
+    async with reader_of(config) as reader:
+        # A what-if must see its thresholds act from the start of what is kept: snapshots hold states of others.
+        since_ms = wanted.from_ms if thresholds is None else None
+        starts = [await start_of(config, reader, lane, since_ms) for lane in lanes]
+        total = sum(start.to_offset - start.from_offset for start in starts)
+        done = 0
+        for start in starts:
+            if start.runner is not None:
+                run.runners[start.partition] = start.runner
+            lacking = start.runner is None and start.from_offset > 0
+            async for record in read_log(config, reader, start):
+                if lacking:
+                    report.notes.append(
+                        f"partition {start.partition}: no snapshot before the range; history begins at "
+                        f"{utc(record.at_ms)}: what was open before is not known"
+                    )
+                    lacking = False
+                report.outputs += run.feed(record)
+                done += 1
+                if done % 500 == 0:
+                    progress(done, total)
+                    await asyncio.sleep(0)
+                if run.over(record):
+                    break
+        progress(done, done)
+    return report.close()
+
+
+def from_records(
+    records: Iterator[LogRecord],
+    wanted: Range,
+    *,
+    thresholds: Thresholds | None = None,
+    progress: Progress = no_progress,
+) -> Report:
+    """Replay records of `telemetry` that stand elsewhere than in Kafka."""
+    run = Replay(wanted, thresholds)
+    report = Report(replay=run, what_if=thresholds is not None)
+    for done, record in enumerate(records, 1):
+        report.outputs += run.feed(record)
+        if done % 500 == 0:
+            progress(done, 0)
+    progress(run.told.records, run.told.records)
+    report.notes += [
+        f"partition {partition}: the records begin at offset {offset}: what was open before is not known"
+        for partition, offset in sorted(run.told.began.items())
+        if offset > 0
+    ]
+    return report.close()
+
+
+def from_capture(
+    path: Path, wanted: Range, *, thresholds: Thresholds | None = None, progress: Progress = no_progress
+) -> Report:
+    """Replay a capture file; CaptureError where it is none."""
+    return from_records(read_capture(path), wanted, thresholds=thresholds, progress=progress)
+
+
+def from_sources(
+    paths: Sequence[Path],
+    wanted: Range,
+    *,
+    lanes: int = 1,
+    thresholds: Thresholds | None = None,
+    progress: Progress = no_progress,
+) -> Report:
+    """Replay plain files of source records through intake checks, packing and engine."""
+    notes: list[str] = []
+    dead: Counter[str] = Counter()
+
+    def bad_line(path: Path, number: int, what: str) -> None:
+        dead["unreadable line"] += 1
+        if len(notes) < 20:
+            notes.append(f"{path}:{number}: not taken: {what}")
+
+    def refused(letter: DeadLetter) -> None:
+        dead[letter.reason] += 1
+        if len(notes) < 20:
+            notes.append(f"{letter.topic} record {letter.offset}: {letter.reason}: {letter.detail}")
+
+    records = telemetry(read_sources(paths, bad_line), lanes=lanes, on_dead=refused)
+    report = from_records(records, wanted, thresholds=thresholds, progress=progress)
+    report.notes += notes
+    if sum(dead.values()) > len(notes):
+        report.notes.append(f"{sum(dead.values()) - len(notes)} more were not taken: {dict(dead)}")
+    return report
+
+
+async def capture(config: Config, path: Path, wanted: Range, *, progress: Progress = no_progress) -> int:
+    """Write `telemetry` from Kafka (or its part from `from_ms` to `to_ms`, of one cluster's partition) to a file.
+
+    Returns how many records. An incomplete file never bears the name asked for.
+    """
+    lanes = [lane_of(wanted.cluster, config.kafka.lanes)] if wanted.cluster else range(config.kafka.lanes)
+    probe = Replay(wanted)
+    partial = path.with_name(f"{path.name}.partial")
+    about = {"prefix": config.kafka.prefix, "from_ms": wanted.from_ms, "to_ms": wanted.to_ms}
+    count = 0
+    with partial.open("w+b") as file:
+        write_capture(file, [], about)
+        async with reader_of(config) as reader:
+            for lane in lanes:
+                block: list[LogRecord] = []
+                async for record in read_log(config, reader, await start_of(config, reader, lane, None)):
+                    if wanted.from_ms is None or record.at_ms >= wanted.from_ms:
+                        block.append(record)
+                    if len(block) == CAPTURE_BLOCK:
+                        count += write_capture(file, block)
+                        block = []
+                        progress(count, 0)
+                    if probe.over(record):
+                        break
+                count += write_capture(file, block)
+    partial.replace(path)
+    return count
+
+
+def utc(at_ms: int) -> str:
+    """Return a moment as people write it, to the millisecond, in UTC."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
+
+
+def lines(report: Report) -> Iterator[str]:
+    """Yield the report for people: one line an output, then what was read."""
+    label = "what-if " if report.what_if else ""
+    for output in report.outputs:
+        if isinstance(output, Finding):
+            verdict = f" [{output.verdict}]" if output.verdict not in {"NONE", ""} else ""
+            what = f"{output.severity:8} {output.state:7} {output.detector}{verdict}: {output.title}"
+        else:
+            what = f"DECISION {output.state:8} {output.action} {output.scope}: {output.reason}"
+        yield f"{label}{utc(output.at_ms)} {what}"
+    told = report.replay.told
+    span = f" from {utc(told.first_ms)} to {utc(told.last_ms)}" if told.first_ms and told.last_ms else ""
+    yield f"{label}{told.records} records{span}: {told.findings} finding records, {told.decisions} decision records"
+    for note in report.notes:
+        yield f"note: {note}"
+
+
+def json_lines(report: Report) -> Iterator[bytes]:
+    """Yield each output as one JSON object: the very fields of the record in `findings` or `decisions`."""
+    for output in report.outputs:
+        line = to_json(output)
+        yield line if not report.what_if else b'{"what_if":true,' + line[1:]
+
+
+def write_report(report: Report, *, as_json: bool) -> None:
+    """Print a report to standard output; notes of a JSON report go to standard error."""
+    if not as_json:
+        for text in lines(report):
+            sys.stdout.write(text + "\n")
+        return
+    for line in json_lines(report):
+        sys.stdout.buffer.write(line + b"\n")
+    for note in report.notes:
+        sys.stderr.write(f"note: {note}\n")
