@@ -1,7 +1,8 @@
 """The clock of a lane: how far it has been read, and which of that time counts for nobody.
 
 Stamps come in the order of the lane. Two neighbours of any kind (a report, a pulse, a dead letter) more than `gap_ms`
-apart, or a stamp that steps back, leave a gap; the seam between two stretches is for the reader of Clocks to see.
+apart, or a stamp that steps back, leave a gap. What lies before the first record read is for the reader of Clocks to
+see, who knows the stretches of the intake before this one.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class LaneClock:
     from_ms: int = -1
     to_ms: int = -1
     last_ms: int = -1
-    """The stamp of the last record, kept over stretches."""
+    """The stamp of the last record, in this stretch or before it."""
+    newest_ms: int = -1
+    """The latest stamp, in this stretch or before it."""
     gaps: list[Interval] = field(default_factory=list)
 
     def saw(self, offset: int, at_ms: int | None) -> None:
@@ -44,13 +47,14 @@ class LaneClock:
         self.position = offset + 1
         if at_ms is None:
             return
+        if at_ms < self.last_ms:
+            self._gap(at_ms, self.newest_ms)
+        elif 0 <= self.last_ms < at_ms - self.gap_ms:
+            self._gap(self.last_ms, at_ms)
+        self.newest_ms = max(self.newest_ms, at_ms)
         if self.from_ms < 0:
             self.from_ms = self.to_ms = at_ms
         else:
-            if at_ms < self.last_ms:
-                self._gap(at_ms, self.to_ms)
-            elif at_ms - self.last_ms > self.gap_ms:
-                self._gap(self.last_ms, at_ms)
             self.to_ms = max(self.to_ms, at_ms)
         self.last_ms = at_ms
 

@@ -32,13 +32,20 @@ def report(seq: int = 7, **changes: Any) -> HostReport:
 
 def guest(event_id: str = "event-1", **changes: Any) -> GuestEvent:
     """Give a guest agent's START."""
-    fields = {"cluster": CLUSTER, "server": "server-1", "vm": "vm-1", "incarnation": 1, "sent_ms": T0, "kind": "START"}
+    fields: dict[str, Any] = {
+        "cluster": CLUSTER,
+        "server": "server-1",
+        "vm": "vm-1",
+        "incarnation": 1,
+        "sent_ms": T0,
+        "kind": "START",
+    }
     return GuestEvent(event_id, **(fields | changes))
 
 
 def maintenance(event_id: str = "event-1", **changes: Any) -> MaintenanceEvent:
     """Give a fabric controller's word on a server."""
-    fields = {
+    fields: dict[str, Any] = {
         "cluster": CLUSTER,
         "sent_ms": T0,
         "system": "fc",

@@ -28,7 +28,7 @@ def dead(record: Any, feed: str = "host-agent", lane: int = 0, lanes: int = 1, *
     return letter
 
 
-def test_a_host_report_becomes_a_row_with_its_vms_packed():
+def test_a_host_report_becomes_a_row_with_its_vms_packed() -> None:
     """All fields of the report, and the VMs as one block."""
     row = judge(report(vms=VMS, versions={"ha": "1"}))
 
@@ -38,17 +38,17 @@ def test_a_host_report_becomes_a_row_with_its_vms_packed():
     ) == row
 
 
-def test_other_records_are_rows_themselves():
+def test_other_records_are_rows_themselves() -> None:
     """A guest event is its own row."""
     assert (CLUSTER, guest()) == judge(guest(), "guest-agent")
 
 
-def test_a_pulse_needs_neither_key_nor_cluster():
+def test_a_pulse_needs_neither_key_nor_cluster() -> None:
     """A pulse belongs to its lane."""
     assert Pulse("intake-1", 4) == judge(Pulse("intake-1", 4), key=None)
 
 
-def test_the_key_must_be_the_cluster():
+def test_the_key_must_be_the_cluster() -> None:
     """Another key, or none, and the letter says which key was expected."""
     assert DeadReason.WRONG_KEY == dead(report(), key=b"cluster-b").reason
     letter = dead(report(), key=None)
@@ -57,7 +57,7 @@ def test_the_key_must_be_the_cluster():
     assert "the key is null and the record's cluster 'cluster-a'" in letter.detail
 
 
-def test_the_lane_must_be_the_clusters():
+def test_the_lane_must_be_the_clusters() -> None:
     """The letter says which lane it is, and how to set the partitioner."""
     home = lane_of(CLUSTER, 8)
     letter = dead(report(), lane=(home + 1) % 8, lanes=8)
@@ -67,7 +67,7 @@ def test_the_lane_must_be_the_clusters():
     assert f"lane {home} of 8" in letter.detail
 
 
-def test_a_record_at_the_size_limit_passes():
+def test_a_record_at_the_size_limit_passes() -> None:
     """The limit is included."""
     value = raw(report()).value
     assert value is not None
@@ -79,7 +79,7 @@ def test_a_record_at_the_size_limit_passes():
     assert DeadReason.TOO_LARGE == below.reason
 
 
-def test_a_producers_stamp_may_lie_a_minute_ahead_of_the_last_pulse():
+def test_a_producers_stamp_may_lie_a_minute_ahead_of_the_last_pulse() -> None:
     """At 60 s it passes, beyond it does not; a broker's own stamp is never refused."""
     checks = Checks(place())
     checks.judge(raw(Pulse("intake-1", 1), at_ms=T0, key=None, create_time=True))
@@ -93,19 +93,19 @@ def test_a_producers_stamp_may_lie_a_minute_ahead_of_the_last_pulse():
     assert isinstance(brokers, tuple)
 
 
-def test_a_stamp_that_is_no_time_is_refused():
+def test_a_stamp_that_is_no_time_is_refused() -> None:
     """A topic whose producer stamps in seconds, or not at all (-1)."""
     assert DeadReason.BAD_TIME == dead(report(), at_ms=-1).reason
     assert DeadReason.BAD_TIME == dead(report(), at_ms=T0 // 1000).reason
 
 
-def test_a_record_on_the_wrong_feed_is_refused():
+def test_a_record_on_the_wrong_feed_is_refused() -> None:
     """What one producer may write, another may not."""
     assert DeadReason.NOT_ALLOWED == dead(report(), "maintenance").reason
     assert DeadReason.NOT_ALLOWED == dead(ConfigChanged("c", "*", "", "d", "eve"), "requests", key=b"*").reason
 
 
-def test_a_command_to_everyone_stands_in_every_lane():
+def test_a_command_to_everyone_stands_in_every_lane() -> None:
     """`*` belongs in no one lane, and only on the operators' topic."""
     change = ConfigChanged("c", "*", "", "d", "ada")
 
@@ -114,7 +114,7 @@ def test_a_command_to_everyone_stands_in_every_lane():
     assert DeadReason.BAD_VALUE == dead(StartEvent("r", "*", "vm", "e"), "requests", key=b"*").reason
 
 
-def test_a_command_to_a_cluster_keeps_to_its_lane():
+def test_a_command_to_a_cluster_keeps_to_its_lane() -> None:
     """A release is for one cluster."""
     release = Release("c", CLUSTER, "t", "ada", "mended")
     home = lane_of(CLUSTER, 4)
@@ -135,14 +135,14 @@ def test_a_command_to_a_cluster_keeps_to_its_lane():
         (Removed("vm", "v-1"), "vm:v-1", "*"),
     ],
 )
-def test_inventory_is_keyed_by_kind_and_id(record: Any, key: str, cluster: str):
+def test_inventory_is_keyed_by_kind_and_id(record: Any, key: str, cluster: str) -> None:
     """The record's own key passes, any other does not; what names no cluster concerns everyone."""
     assert key == inventory_key(record)
     assert (cluster, record) == judge(record, "inventory", key=key.encode())
     assert DeadReason.WRONG_KEY == dead(record, "inventory", key=b"server:other").reason
 
 
-def test_a_tombstone_removes_what_its_key_names():
+def test_a_tombstone_removes_what_its_key_names() -> None:
     """A null value on the inventory, with colons in the id too."""
     assert ("*", Removed("vm", "a:b")) == judge(None, "inventory", key=b"vm:a:b")
 
@@ -150,17 +150,17 @@ def test_a_tombstone_removes_what_its_key_names():
 @pytest.mark.parametrize(
     "key", [None, b"", b"vm", b"vm:", b"planet:earth", b"\xff\xfe:x", b"vm:a\nb", b"vm:" + b"x" * 300]
 )
-def test_a_tombstone_of_nothing_is_refused(key: bytes | None):
+def test_a_tombstone_of_nothing_is_refused(key: bytes | None) -> None:
     """A key that names nothing that can be removed."""
     assert DeadReason.WRONG_KEY == dead(None, "inventory", key=key).reason
 
 
-def test_a_null_on_another_feed_is_refused():
+def test_a_null_on_another_feed_is_refused() -> None:
     """Only the inventory is compacted."""
     assert DeadReason.EMPTY == dead(None).reason
 
 
-def test_a_letter_keeps_bytes_origin_and_headers():
+def test_a_letter_keeps_bytes_origin_and_headers() -> None:
     """All that is needed to find the record and to send it again."""
     letter = Checks(place()).judge(RawRecord(17, T0, b"k", b"junk", headers=(("trace", b"1"),)))
 
@@ -174,7 +174,7 @@ def test_a_letter_keeps_bytes_origin_and_headers():
     ("key", "value", "header"),
     [(b"k", b"x" * 1_100_000, b""), (b"k" * 1_100_000, b"x", b""), (b"k", b"x", b"h" * 1_100_000)],
 )
-def test_a_letter_is_never_larger_than_its_topic_takes(key: bytes, value: bytes, header: bytes):
+def test_a_letter_is_never_larger_than_its_topic_takes(key: bytes, value: bytes, header: bytes) -> None:
     """Of a record that is larger the beginning is kept, and the letter says so."""
     letter = Checks(place()).judge(RawRecord(0, T0, key, value, headers=(("h", header),)))
 
@@ -194,7 +194,7 @@ class Away:
         raise RegistryAway(guid.hex())
 
 
-def test_a_registry_that_is_away_makes_no_dead_letter():
+def test_a_registry_that_is_away_makes_no_dead_letter() -> None:
     """Nothing is known of the record yet."""
     with pytest.raises(RegistryAway):
         Checks(place(), writers=Away()).judge(raw(b"\x00\x00\x00\x00\x07abc"))

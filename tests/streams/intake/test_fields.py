@@ -45,7 +45,7 @@ def vm(name: str, **changes: Any) -> VmReport:
     ],
     ids=lambda record: type(record).__name__,
 )
-def test_an_honest_record_passes(record: Any):
+def test_an_honest_record_passes(record: Any) -> None:
     """At each limit, and with hours of skew, a record is taken."""
     check_fields(record)
 
@@ -87,7 +87,7 @@ def test_an_honest_record_passes(record: Any):
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_a_value_that_cannot_be_is_named(record: Any, reason: DeadReason, part: str):
+def test_a_value_that_cannot_be_is_named(record: Any, reason: DeadReason, part: str) -> None:
     """Beyond each limit the error has the reason, the field and what was found."""
     with pytest.raises(CodecError) as caught:
         check_fields(record)
@@ -96,13 +96,13 @@ def test_a_value_that_cannot_be_is_named(record: Any, reason: DeadReason, part: 
     assert part in caught.value.detail
 
 
-def test_a_field_with_a_default_may_hold_its_zero():
+def test_a_field_with_a_default_may_hold_its_zero() -> None:
     """Not set is not wrong: a time of 0 and an empty name where a default stands."""
     check_fields(Release("c1", "a", "t", "ada", "", sent_ms=0))
     check_fields(guest(ga_version="", guest_os=""))
 
 
-def test_every_kind_of_maintenance_has_its_needs_among_the_fields():
+def test_every_kind_of_maintenance_has_its_needs_among_the_fields() -> None:
     """What NEEDED demands exists; kinds without an entry (fleet-wide ones) demand nothing."""
     record = maintenance()
     wanted = {name for names in NEEDED.values() for name in names}
@@ -113,7 +113,7 @@ def test_every_kind_of_maintenance_has_its_needs_among_the_fields():
     }
 
 
-def test_known_names_are_bounded(monkeypatch: pytest.MonkeyPatch):
+def test_known_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names of machines that come and go do not pile up for ever."""
     monkeypatch.setattr(fields, "KNOWN_NAMES_MAX", 10)
     for number in range(100):
