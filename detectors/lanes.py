@@ -43,6 +43,8 @@ class Lane:
     """The last gap that the newest stretch brought and nothing before it told, if any."""
     hole: Interval | None = None
     """The first and last offset that no one will ever read, if the newest stretch brought such."""
+    gap_ms: int = 10_000
+    """How far apart two neighbours may be: 10 s where it is pulsed, a foreign topic has its own."""
     moved_at_ms: int = 0
     """Stamp of the Clocks record that moved it last."""
 
@@ -96,7 +98,7 @@ class Lanes:
                 lane.last_gap = gap
         lane.to_offset = max(lane.to_offset, stretch.to_offset)
         lane.watermark_ms = max(lane.watermark_ms, stretch.to_ms)
-        lane.unread = stretch.unread
+        lane.unread, lane.gap_ms = stretch.unread, stretch.gap_ms
         lane.moved_at_ms = at_ms
         return lane
 

@@ -1,0 +1,419 @@
+"""We do not see: a lane stands, lags, runs ahead, has a gap or a hole; a cluster's or a host's reports are lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from detectors.contract import Detector
+from detectors.contract import State as BaseState
+from detectors.frames import BatchFrame, ClocksFrame, DueFrame, Frame
+from detectors.hosts.telling import clock_time, span
+from detectors.lanes import Lane
+from detectors.picture import Picture, Quiet
+from schemas.outputs import Evidence, Finding, Severity, Subject
+from schemas.source import GUEST_AGENT, HOST_AGENT, MAINTENANCE, TELEMETRY_FEEDS
+from schemas.telemetry import EVERYONE
+
+FEED = "*feed"
+LOST = "*lost"
+"""Keys of the findings on a cluster; no server's name begins with `*`."""
+PULSED_GAP_MS = 10_000
+
+EFFECT = "Until it is read, nobody's silence in its clusters is judged: verdicts of absence come late, none is false."
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The numbers of blind. A lane of a foreign topic may take its own longest gap more, above 10 s."""
+
+    still_s: float = 30.0
+    """Seconds that another lane of the partition goes on while this one stands. Source: CATALOGUE, blind."""
+    behind_s: float = 60.0
+    """Seconds behind the other lanes. Source: CATALOGUE, blind."""
+    ahead_s: float = 60.0
+    """Seconds ahead of all other lanes: explanations are accepted no later than that. Source: CATALOGUE, blind."""
+    again_s: float = 30.0
+    """Seconds behind at which a late lane has caught up: half of `behind_s`, so that it does not flap."""
+    critical_s: float = 300.0
+    """Seconds behind from which a host-agent or guest-agent lane, which hides every reporter of its clusters, is
+    critical: a restarted intake is back long before. Source: our judgement."""
+    long_gap_s: float = 60.0
+    """Seconds from which a gap is a warning: beyond the 60 s by which brokers' clocks may differ. Source: DESIGN."""
+    lost_after_s: float = 60.0
+    """Seconds in which a host may send a report again before it counts as lost. Source: DESIGN, Time."""
+    lost_quiet_s: float = 600.0
+    """Seconds without a further loss after which a host's finding closes. Source: our judgement."""
+    mass_share: float = 0.2
+    """Share of a cluster's hosts with lost reports from which they are one finding. Source: CATALOGUE, blind."""
+    mass_servers: int = 3
+    """And so many hosts at least."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of a lane: where it stood, and where the foremost of the others was when it came there."""
+
+    watermark_ms: int
+    others_ms: int
+
+
+@dataclass(slots=True)
+class Loss:
+    """Reports lost of one host."""
+
+    told: int
+    """Of the losses that the picture counts in this run, how many belong to findings closed before."""
+    at_ms: int
+    """Stamp of the report that showed the newest loss."""
+    active: bool = False
+
+
+@dataclass(slots=True)
+class State(BaseState):
+    """The lanes as seen last (of the partition); the stretch told last and the hosts' losses (of a cluster)."""
+
+    seen: dict[str, Seen] = field(default_factory=dict)
+    first_ms: int = -1
+    """The foremost watermark when Clocks were seen first."""
+    told_ms: int = 0
+    """Start of the newest blind stretch of the cluster's host feed that was told."""
+    losses: dict[str, Loss] = field(default_factory=dict)
+
+
+class Blind(Detector[Config, State]):
+    """What we do not see, from the whole lane of a feed down to the lost reports of one host.
+
+    Rule, for a lane (subject: feed and lane): it stands still while another lane of its partition goes on for more than
+    30 s, or is more than 60 s behind; it runs more than 60 s ahead of all others while these go on; Clocks tell of a
+    gap in it (two neighbours more than 10 s apart, or stamps that step back) or of a hole (records that no one will
+    ever read); or no Clocks ever told of it. For a cluster (subject: cluster and feed): no host report of it comes for
+    1.5 of its longest intervals, in time in which the lane itself was read without a gap, while a guest agent speaks
+    later than 1.25 intervals after the last one; blind from that last report on. For a host (subject: server): a `seq`
+    was never seen, 60 s after a later one was; hosts that are 20 % of the cluster, and 3, are one finding.
+
+    It tells that absences are not to be believed yet, and they are not: blind time counts for nobody's silence.
+    Severity by how many reporters it hides: one host or a gap up to 60 s is info; a longer gap, a hole, a lane that is
+    late, is a warning; a whole cluster's reports, or a host-agent or guest-agent lane 5 min late, is critical.
+    A lane's finding closes when its watermark runs again, a cluster's when its host reports come again, a host's after
+    10 min without further loss.
+
+    Sources: CATALOGUE, *Feeds and hosts*; DESIGN, *Time, lanes and silence*.
+    """
+
+    Config = Config
+    State = State
+    memory_s = 7200
+    scope = "both"
+    feeds = (HOST_AGENT, GUEST_AGENT)
+
+    def step(self, frame: Frame, picture: Picture) -> list[Finding]:
+        """Watch the lanes (for `*`), or a cluster's host feed and the seqs of its hosts."""
+        if picture.cluster == EVERYONE:
+            return self._clocks(frame, picture) if isinstance(frame, ClocksFrame) else []
+        if isinstance(frame, BatchFrame):
+            return self._batch(frame, picture)
+        if isinstance(frame, DueFrame):
+            found: list[Finding] = []
+            for key in self.state.deadlines.pop(frame.due_ms):
+                found += self._feed(frame, picture) if key == FEED else self._lost(key, frame, picture)
+            return found
+        return []
+
+    # -- lanes ---------------------------------------------------------------------------------------------------
+
+    def _clocks(self, frame: ClocksFrame, picture: Picture) -> list[Finding]:
+        lanes = picture.lanes.lanes
+        found: list[Finding] = []
+        for key in dict.fromkeys(f"{stretch.feed}/{stretch.lane}" for stretch in frame.clocks.stretches):
+            found += self._gap(key, lanes[key], frame)
+        marks = {key: lane.watermark_ms for key, lane in lanes.items()}
+        order = sorted(marks.values(), reverse=True)
+        foremost, second = order[0], order[1] if len(order) > 1 else order[0]
+        for key, watermark_ms in marks.items():
+            seen = self.state.seen.get(key)
+            if seen is None or seen.watermark_ms != watermark_ms:
+                self.state.seen[key] = Seen(watermark_ms, foremost)
+        standing = [key for key, lane in lanes.items() if self._stands(key, lane, foremost)]
+        ahead = ""
+        if len(lanes) > 2 and foremost - second > self._ms(self.config.ahead_s) and not standing:
+            ahead = max(marks, key=lambda key: marks[key])
+        for key, lane in lanes.items():
+            found += self._ahead(key, lane, frame, second if key == ahead else None)
+            found += self._late(key, lane, frame, second if ahead else foremost, stands=key in standing)
+        return found + self._unread(frame, foremost, lanes)
+
+    @staticmethod
+    def _ms(seconds: float) -> int:
+        return round(seconds * 1000)
+
+    def _stands(self, key: str, lane: Lane, foremost_ms: int) -> bool:
+        allowed_ms = self._ms(self.config.still_s) + max(0, lane.gap_ms - PULSED_GAP_MS)
+        return foremost_ms - self.state.seen[key].others_ms > allowed_ms
+
+    def _late(self, key: str, lane: Lane, frame: ClocksFrame, foremost_ms: int, *, stands: bool) -> list[Finding]:
+        """Return what a lane's lateness brings: standing still, or far behind."""
+        config = self.config
+        behind_ms = foremost_ms - lane.watermark_ms
+        slack_ms = max(0, lane.gap_ms - PULSED_GAP_MS)
+        late = stands or behind_ms > self._ms(config.behind_s) + slack_ms
+        place = f"{key}/late"
+        if place in self.state.openings.open and not stands and behind_ms <= self._ms(config.again_s) + slack_ms:
+            return self.state.openings.end(place, frame, "its watermark runs with the others again")
+        if not late and place not in self.state.openings.open:
+            return []
+        critical = behind_ms > self._ms(config.critical_s) and not lane.feed.startswith(MAINTENANCE)
+        severity = Severity.CRITICAL if critical else Severity.WARNING
+        what = "stands still" if stands else "lags"
+        fields: dict[str, Any] = {
+            "title": f"lane {lane.lane} of {lane.feed} {what}, {span(behind_ms)} behind the others",
+            "numbers": {"behind_s": behind_ms / 1000, "unread": float(lane.unread)},
+            "severity": severity,
+        }
+        known = self.state.openings.get(place)
+        if known is not None:
+            return self.state.openings.update(place, frame, at_once=known.severity != severity, **fields)
+        opened_ms = lane.watermark_ms + self._ms(config.behind_s) + slack_ms
+        if stands:
+            opened_ms = self.state.seen[key].others_ms + self._ms(config.still_s) + slack_ms
+        return self._open(
+            place,
+            frame,
+            Subject(feed=lane.feed, lane=lane.lane),
+            f"late/{lane.topic_id}/{lane.lane}/{lane.to_offset}",
+            opened_ms=opened_ms,
+            explanation=f"It was read to {clock_time(lane.watermark_ms)}, with {lane.unread} records unread behind "
+            f"that; other lanes of the partition go on. {EFFECT} See whether its intake runs and its broker answers.",
+            evidence=(frame.evidence("the clocks that show it"),),
+            **fields,
+        )
+
+    def _ahead(self, key: str, lane: Lane, frame: ClocksFrame, others_ms: int | None) -> list[Finding]:
+        """Return what a lane that runs ahead of all others brings: its broker's clock is wrong."""
+        place = f"{key}/ahead"
+        if others_ms is None:
+            return self.state.openings.end(place, frame, "its watermark runs with the others again")
+        ahead_ms = lane.watermark_ms - others_ms
+        fields: dict[str, Any] = {
+            "title": f"lane {lane.lane} of {lane.feed} runs {span(ahead_ms)} ahead of all others",
+            "numbers": {"ahead_s": ahead_ms / 1000},
+        }
+        if place in self.state.openings.open:
+            return self.state.openings.update(place, frame, **fields)
+        return self._open(
+            place,
+            frame,
+            Subject(feed=lane.feed, lane=lane.lane),
+            f"ahead/{lane.topic_id}/{lane.lane}/{lane.to_offset}",
+            opened_ms=others_ms + self._ms(self.config.ahead_s),
+            severity=Severity.WARNING,
+            explanation="All other lanes go on, so they do not lag: the clock of its broker is probably wrong. "
+            "Announcements and reports that lie so far apart can no longer be matched. Compare the brokers' clocks.",
+            evidence=(frame.evidence("the clocks that show it"),),
+            **fields,
+        )
+
+    def _gap(self, key: str, lane: Lane, frame: ClocksFrame) -> list[Finding]:
+        """Return what a turn of the clocks tells of a lane's gaps and holes, and close those told before."""
+        found: list[Finding] = []
+        for kind in ("gap", "hole"):
+            found += self.state.openings.end(f"{key}/{kind}", frame, "its watermark runs again")
+        if lane.last_gap is None and lane.hole is None:
+            return found
+        from_ms, to_ms = lane.last_gap or (lane.watermark_ms, lane.watermark_ms)
+        subject = Subject(feed=lane.feed, lane=lane.lane)
+        evidence = (frame.evidence("the clocks that tell of it"),)
+        if lane.hole is not None:
+            unread = lane.hole[1] - lane.hole[0] + 1
+            return found + self._open(
+                f"{key}/hole",
+                frame,
+                subject,
+                f"hole/{lane.topic_id}/{lane.lane}/{lane.hole[0]}",
+                opened_ms=from_ms,
+                severity=Severity.WARNING,
+                title=f"{unread} records of lane {lane.lane} of {lane.feed} will never be read",
+                explanation=f"Offsets {lane.hole[0]} to {lane.hole[1]} were gone before the intake came to them: it "
+                "was away for longer than the topic keeps records. What they told is lost; the time between counts for "
+                "nobody's silence. Give the topic a longer retention than the longest time without an intake.",
+                evidence=evidence,
+                numbers={"unread": float(unread), "gap_s": (to_ms - from_ms) / 1000},
+            )
+        long = to_ms - from_ms > self._ms(self.config.long_gap_s)
+        return found + self._open(
+            f"{key}/gap",
+            frame,
+            subject,
+            f"gap/{lane.topic_id}/{lane.lane}/{from_ms}",
+            opened_ms=from_ms,
+            severity=Severity.WARNING if long else Severity.INFO,
+            title=f"nothing was written to lane {lane.lane} of {lane.feed} for {span(to_ms - from_ms)}",
+            explanation=f"From {clock_time(from_ms)} to {clock_time(to_ms)} not even a pulse stands in it: the broker "
+            "was away, no intake ran, or the broker's clock stepped. That time counts for nobody's silence.",
+            evidence=evidence,
+            numbers={"gap_s": (to_ms - from_ms) / 1000},
+        )
+
+    def _unread(self, frame: ClocksFrame, foremost_ms: int, lanes: dict[str, Lane]) -> list[Finding]:
+        """Return what lanes bring of which no Clocks ever told, while others go on."""
+        state = self.state
+        if state.first_ms < 0:
+            state.first_ms = foremost_ms
+        found: list[Finding] = []
+        known = {lane.feed for lane in lanes.values()}
+        for feed in TELEMETRY_FEEDS:
+            key = f"{feed}/unread"
+            if feed in known:
+                found += state.openings.end(key, frame, "it is read now")
+            elif foremost_ms - state.first_ms > self._ms(self.config.still_s):
+                found += self._open(
+                    key,
+                    frame,
+                    Subject(feed=feed, lane=frame.partition),
+                    f"unread/{feed}/{frame.partition}",
+                    opened_ms=state.first_ms + self._ms(self.config.still_s),
+                    severity=Severity.WARNING,
+                    title=f"lane {frame.partition} of {feed} has never been read",
+                    explanation=f"Other lanes of the partition go on. {EFFECT} See whether an intake of {feed} runs.",
+                    evidence=(frame.evidence("the clocks that leave it out"),),
+                )
+        return found
+
+    # -- a cluster's host feed -----------------------------------------------------------------------------------
+
+    def _batch(self, frame: BatchFrame, picture: Picture) -> list[Finding]:
+        state = picture.state
+        known = self.state
+        if state.told_ms is not None and state.host_report_ms > known.told_ms:
+            known.deadlines.set(FEED, state.told_ms)
+        elif state.quiets and state.quiets[-1].from_ms > known.told_ms:
+            told = [quiet.told_ms for quiet in state.quiets if quiet.told_ms and quiet.from_ms > known.told_ms]
+            if told:
+                known.deadlines.set(FEED, min(told))
+        found: list[Finding] = []
+        if FEED in known.openings.open and state.host_report_ms > known.told_ms:
+            found += self._feed_back(frame, state.host_report_ms)
+        for name in picture.news.lost:
+            server = picture.servers[name]
+            loss = known.losses.setdefault(name, Loss(0, 0))
+            loss.at_ms = max(loss.at_ms, server.heard_ms)
+            known.deadlines.set(name, loss.at_ms + self._ms(self.config.lost_after_s))
+        for name in picture.news.removed_servers:
+            known.losses.pop(name, None)
+            known.deadlines.drop(name)
+            found += known.openings.end(name, frame, "removed")
+        return found
+
+    def _feed_back(self, frame: Frame, until_ms: int) -> list[Finding]:
+        lasted = span(until_ms - self.state.told_ms)
+        return self.state.openings.end(FEED, frame, f"host reports come again after {lasted}")
+
+    def _feed(self, frame: DueFrame, picture: Picture) -> list[Finding]:
+        """Tell of the blind stretches of the cluster's host feed that guests have told by now."""
+        found: list[Finding] = []
+        for quiet in picture.quiets(frame.due_ms):
+            if quiet.told_ms is None or quiet.from_ms <= self.state.told_ms:
+                continue
+            watched_ms = picture.lanes.waited_ms(
+                (HOST_AGENT,), {}, quiet.from_ms, min(quiet.until_ms, quiet.told_ms), sources=picture.state.sources
+            )
+            # Where the lane itself had a gap, that is told of the lane, once and not for each of its clusters.
+            self.state.told_ms = quiet.from_ms
+            if watched_ms <= quiet.least_ms:
+                continue
+            found += self._tell_feed(quiet, quiet.told_ms, frame, picture)
+            if picture.state.host_report_ms > quiet.from_ms:
+                found += self._feed_back(frame, quiet.until_ms)
+        return found
+
+    def _tell_feed(self, quiet: Quiet, told_ms: int, frame: DueFrame, picture: Picture) -> list[Finding]:
+        name = picture.cluster
+        reporters = [server for server in picture.servers.values() if server.heard_ms]
+        newest = max(reporters, key=lambda server: (server.heard_ms, server.server), default=None)
+        last = newest.heard_evidence if newest is not None and newest.heard_ms <= quiet.from_ms else None
+        return self._open(
+            FEED,
+            frame,
+            Subject(cluster=name, feed=HOST_AGENT),
+            quiet.source,
+            opened_ms=told_ms,
+            severity=Severity.CRITICAL,
+            title=f"no host report of cluster {name} reaches us, while its guest agents speak",
+            explanation=f"The last report of any of its servers came at {clock_time(quiet.from_ms)}. Guest agents have "
+            "spoken since, so the servers live: their reports are lost on the way. Look at what carries them "
+            "(collector, network, credentials). No server is called silent for this time.",
+            evidence=(last if last is not None else Evidence(frame.partition, frame.offset, at_ms=frame.at_ms),),
+            numbers={"reporters": float(len(reporters)), "since_s": (told_ms - quiet.from_ms) / 1000},
+        )
+
+    # -- lost reports --------------------------------------------------------------------------------------------
+
+    def _lost(self, name: str, frame: DueFrame, picture: Picture) -> list[Finding]:
+        """Tell of a host's lost reports, or close what was told once none were lost for a while."""
+        state = self.state
+        loss = state.losses.get(name)
+        server = picture.servers.get(name)
+        if loss is None or server is None:
+            return []
+        if server.lost < loss.told:
+            loss.told = 0  # a new run of its agent: the picture counts from 0 again
+        quiet_ms = loss.at_ms + self._ms(self.config.lost_quiet_s)
+        lost = server.lost - loss.told
+        if lost <= 0 or frame.due_ms >= quiet_ms:
+            loss.told, loss.active = server.lost, False
+            return state.openings.end(name, frame, "no further report was lost") + self._mass(frame, picture)
+        loss.active = True
+        state.deadlines.set(name, quiet_ms)
+        found = self._mass(frame, picture)
+        if LOST in state.openings.open:
+            return found
+        title = f"{lost} reports of server {name} were lost between it and us"
+        numbers = {"lost": float(lost)}
+        if name in state.openings.open:
+            return found + state.openings.update(name, frame, title=title, numbers=numbers)
+        return found + self._open(
+            name,
+            frame,
+            Subject(cluster=picture.cluster, server=name),
+            f"lost/{server.server}/{server.boot_id}/{server.run}/{server.seq}",
+            opened_ms=loss.at_ms,
+            severity=Severity.INFO,
+            title=title,
+            explanation="Its agent counted them and they never came, though later ones did. It lives; its way to us "
+            "loses reports.",
+            evidence=(server.heard_evidence,) if server.heard_evidence is not None else (),
+            numbers=numbers,
+        )
+
+    def _mass(self, frame: DueFrame, picture: Picture) -> list[Finding]:
+        """Fold the hosts' losses into one finding while they are many; close it when they are few again."""
+        state, config = self.state, self.config
+        active = [name for name, loss in state.losses.items() if loss.active and name in picture.servers]
+        servers = picture.counted_servers()
+        many = servers > 0 and len(active) >= max(config.mass_share * servers, config.mass_servers)
+        if not many:
+            return state.openings.end(LOST, frame, "few hosts lose reports now")
+        lost = sum(max(0, picture.servers[name].lost - state.losses[name].told) for name in active)
+        fields: dict[str, Any] = {
+            "title": f"{lost} reports of {len(active)} of {servers} hosts of {picture.cluster} were lost on the way to us",
+            "numbers": {"hosts": float(len(active)), "servers": float(servers), "lost": float(lost)},
+        }
+        if LOST in state.openings.open:
+            return state.openings.update(LOST, frame, **fields)
+        found: list[Finding] = []
+        for name in active:
+            found += state.openings.end(name, frame, "one of many: folded into one finding of the cluster")
+        newest = max(active, key=lambda name: (state.losses[name].at_ms, name))
+        server = picture.servers[newest]
+        return found + self._open(
+            LOST,
+            frame,
+            Subject(cluster=picture.cluster, feed=HOST_AGENT),
+            f"lost/{server.server}/{server.boot_id}/{server.run}/{server.seq}",
+            opened_ms=state.losses[newest].at_ms,
+            severity=Severity.WARNING,
+            explanation="Their agents counted reports that never came, though later ones did: something that carries "
+            "the reports of many hosts drops them.",
+            evidence=(server.heard_evidence,) if server.heard_evidence is not None else (),
+            **fields,
+        )
