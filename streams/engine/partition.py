@@ -47,6 +47,7 @@ class Place:
     source_topic: str = "telemetry"
     security: dict[str, Any] = field(default_factory=dict)
     """What a Kafka client needs besides the address."""
+    check_crcs: bool = True
 
     def topic(self, name: str) -> str:
         """Return the topic's name with its prefix."""
@@ -95,7 +96,7 @@ class PartitionEngine:
         )
 
     def _reader(self) -> LogReader:
-        return LogReader(self.place.bootstrap, security=self.place.security)
+        return LogReader(self.place.bootstrap, check_crcs=self.place.check_crcs, security=self.place.security)
 
     async def _last_progress(self, reader: LogReader) -> Progress | None:
         record = await reader.newest(self.place.topic("progress"), self.place.partition)

@@ -67,6 +67,7 @@ class EngineHost:
             self.config.engine.snapshot_every_s,
             self.source,
             aiokafka_settings(self.config),
+            kafka.check_crcs,
         )
         return PartitionEngine(
             place, fail_points=self.fail_points, new_runner=lambda: Runner(partition, code_digest=code_digest())
@@ -184,6 +185,7 @@ def make(config: Config, *, role: str = "engine", source: str = "telemetry") -> 
         f"{kafka.prefix}leapwatch-{role}",
         ",".join(kafka.bootstrap),
         credentials=faust_credentials(config),
+        broker_check_crcs=kafka.check_crcs,
     )
     host = EngineHost(app, config, role=role, source=source)
 

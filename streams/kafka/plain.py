@@ -94,6 +94,7 @@ async def reader(config: Config) -> AsyncIterator[Reader]:
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        check_crcs=config.kafka.check_crcs,
         request_timeout_ms=int(config.kafka.request_timeout_s * 1000),
         **aiokafka_settings(config),
     )

@@ -30,7 +30,8 @@ class Start:
 
 def reader_of(config: Config) -> LogReader:
     """Return a reader of committed records, without a group."""
-    return LogReader(",".join(config.kafka.bootstrap), security=aiokafka_settings(config))
+    kafka = config.kafka
+    return LogReader(",".join(kafka.bootstrap), check_crcs=kafka.check_crcs, security=aiokafka_settings(config))
 
 
 async def start_of(config: Config, reader: LogReader, partition: int, from_ms: int | None) -> Start:
