@@ -244,7 +244,9 @@ class HealingCascade(Detector[Config, CascadeState]):
 
     # -- saying --------------------------------------------------------------------------------------------------
 
-    def _tell(self, signature: str, start: Start, frame: BatchFrame | FindingFrame, picture: Picture) -> list[Finding]:
+    def _tell(
+        self, signature: str, opened_by: str, frame: BatchFrame | FindingFrame, picture: Picture
+    ) -> list[Finding]:
         losses = sorted(self.state.losses[signature].values(), key=lambda loss: (loss.at_ms, loss.vm))
         vms = list(dict.fromkeys(loss.vm for loss in losses))
         if len(vms) < self.config.vms:
