@@ -14,8 +14,8 @@ from schemas.source import GuestEvent
 
 CHAINS_KEPT = 256
 """Failing VMs kept of one server; a server holds about twenty, and one of them is enough to put it into HI."""
-EARLY_MS = 5_000
-"""A start that is replaced this long before its limit counts as timed out (CATALOGUE, guest_timeout)."""
+NEAR_MS = 5_000
+"""A start that is replaced this near its limit has timed out: the host agent acts at it (CATALOGUE, guest_timeout)."""
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class Chains:
             if chain is None:
                 return None
         # The host agent restarts the VM at the limit: from that start on the next one counts, seen or not.
-        since_ms = start.at_ms if start is not None and start.at_ms >= at_ms - EARLY_MS else at_ms
+        since_ms = start.at_ms if start is not None and start.at_ms >= at_ms - NEAR_MS else at_ms
         chain.in_a_row, chain.next_ms, chain.clean, chain.stalled = count, since_ms + limit_ms, True, False
         return chain
 
@@ -118,7 +118,7 @@ class Chains:
         if start.server != chain.server:
             self.drop(vm)
             return
-        if start.at_ms >= chain.next_ms - EARLY_MS:
+        if abs(start.at_ms - chain.next_ms) <= NEAR_MS:
             # Replaced at its limit: that is a time-out, which guest_timeout is about to tell.
             chain.in_a_row += 1
         elif chain.in_a_row == 0:

@@ -129,23 +129,32 @@ class HiForecast(Detector[ForecastConfig, ForecastState]):
         closed = finding.state == FindingState.CLOSED
         if finding.detector == "hi_threshold":
             if closed and state.reached:
-                state.outages.release(finding.at_ms)
+                state.outages.release()
+                for server in list(state.chains.servers):
+                    self._forget_full(server)
             state.reached = not closed
             return True
         if finding.detector == "server_hi":
             state.outages.take_finding(finding)
             if closed:
-                # What led into HI is told; only what comes after that counts.
-                for chain in state.chains.of(finding.subject.server or ""):
-                    if chain.in_a_row >= self.config.in_a_row:
-                        state.chains.drop(chain.vm)
+                self._forget_full(finding.subject.server or "")
             return True
         if closed or finding.facts.get("counts_towards_hi") == "no":
             return False
+        if finding.numbers.get("in_a_row", 1) >= self.config.in_a_row:
+            # Its server is in HI by that, as server_hi is telling; or a person has said that it is not.
+            state.chains.drop(finding.subject.vm or "")
+            return True
         failing = state.chains.timed_out(finding, picture, self._limit_ms)
         if failing is not None:
             self._watch(failing.server, picture)
         return True
+
+    def _forget_full(self, server: str) -> None:
+        """Forget the VMs that have led a server into HI: only what comes after that counts."""
+        for chain in self.state.chains.of(server):
+            if chain.in_a_row >= self.config.in_a_row:
+                self.state.chains.drop(chain.vm)
 
     def _batch(self, frame: BatchFrame, picture: Picture) -> bool:
         """Take what a batch brought; tell whether it changes the way to the brake."""
@@ -256,10 +265,13 @@ class HiForecast(Detector[ForecastConfig, ForecastState]):
         least = brake(servers, config.least_servers, config.servers_share, config.root_factor)
         out = self.state.outages.servers(picture)
         failing: dict[str, list[Chain]] = {}
+        released = self.state.outages.released.values()
         for server in chains.servers:
+            if server in out or server in released:
+                continue
             view = picture.servers.get(server)
             counted = [chain for chain in chains.of(server) if chain.clean]
-            if counted and server not in out and view is not None and view.counted:
+            if counted and view is not None and view.counted:
                 failing[server] = counted
         if servers < config.fewest_servers or len(out) + len(failing) < least:
             return None

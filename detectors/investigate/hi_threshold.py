@@ -88,7 +88,7 @@ class HiThreshold(Detector[BrakeConfig, BrakeState]):
         """Release the brake: what is out now counts no more."""
         findings = super().dismiss(finding_id, frame, reason)
         if findings:
-            self.state.outages.release(frame.at_ms)
+            self.state.outages.release()
             self.state.openings.end(BRAKE, frame, reason)
             self.state.deadlines.drop(BRAKE)
         return findings

@@ -46,8 +46,8 @@ class Outages:
     """By the id of the `server_hi` finding; a repair by `fc/SERVER` or `inventory/SERVER`."""
     ended: list[Outage] = field(default_factory=list)
     """In the order in which their end became known."""
-    released: dict[str, int] = field(default_factory=dict)
-    """What a person took out of the count, while it lasts: its key, and when that was."""
+    released: dict[str, str] = field(default_factory=dict)
+    """What a person took out of the count, while it lasts: its key, and the server."""
 
     def take_finding(self, finding: Finding) -> Interval | None:
         """Take a finding of `server_hi`; return the interval that it added or made longer, None where it did not."""
@@ -82,9 +82,9 @@ class Outages:
             self.ended = [outage for outage in self.ended if outage.server != server]
         return added
 
-    def release(self, at_ms: int) -> None:
+    def release(self) -> None:
         """Take all that is out, or was, out of the count: only what is new counts from here on."""
-        self.released.update(dict.fromkeys(self.current, at_ms))
+        self.released.update({key: outage.server for key, outage in self.current.items()})
         self.current = {}
         self.ended = []
 

@@ -43,7 +43,7 @@ class Failing(Log):
             rows = []
             for server in servers:
                 full = self.seqs[server]
-                rows.append((at_s, HostRow(server, "b1", f"r1", full, full, self.ms(at_s), 300)))
+                rows.append((at_s, HostRow(server, "b1", "r1", full, full, self.ms(at_s), 300)))
             if rows:
                 self.batch(HOST_AGENT, rows)
             self.clocks(at_s)
@@ -58,6 +58,13 @@ class Failing(Log):
             if n < times:
                 self.tick(from_s + (n + 1) * LIMIT_S - 1, servers, 300)
         return self
+
+
+def cluster(servers: int) -> Failing:
+    """Return a log that begins with a complete inventory of so many servers, `s1` and on."""
+    log = Failing()
+    log.inventory(servers)
+    return log
 
 
 def names(count: int, first: int = 1) -> list[str]:
