@@ -118,6 +118,40 @@ async def test_a_stretch_is_read_from_its_first_to_before_its_last_offset(real_b
 
 
 @pytest.mark.kafka
+async def test_a_flush_says_where_its_records_stand_and_asks_before_it_commits(
+    real_broker: RealBroker, topic: str
+) -> None:
+    asked: list[str] = []
+    async with TransactionalProducer(real_broker.bootstrap, f"{topic}-x") as producer:
+        first = await producer.flush([Output(topic, 0, None, b"a", 1), Output(topic, 1, None, b"b", 1)])
+        second = await producer.flush([Output(topic, 0, None, b"c", 1)], before_commit=lambda: asked.append("once"))
+
+    # Offset 1 is the first transaction's marker.
+    assert ([0, 0], [2]) == (first, second)
+    assert ["once"] == asked
+
+
+@pytest.mark.kafka
+async def test_the_newest_record_is_found_before_any_number_of_markers(real_broker: RealBroker, topic: str) -> None:
+    async with LogReader(real_broker.bootstrap) as reader:
+        assert await reader.newest(topic, 0) is None
+    async with TransactionalProducer(real_broker.bootstrap, f"{topic}-x") as producer:
+        await producer.flush([Output(topic, 0, None, b"seen", 1)])
+    async with AIOKafkaProducer(
+        bootstrap_servers=real_broker.bootstrap, transactional_id=f"{topic}-x"
+    ) as producer_that_aborts:
+        for _ in range(40):
+            await producer_that_aborts.begin_transaction()
+            await producer_that_aborts.send_and_wait(topic, b"aborted", partition=0)
+            await producer_that_aborts.abort_transaction()
+
+    async with LogReader(real_broker.bootstrap) as reader:
+        newest = await reader.newest(topic, 0)
+    assert newest is not None
+    assert b"seen" == newest.value
+
+
+@pytest.mark.kafka
 async def test_records_that_were_deleted_are_told_and_not_skipped(real_broker: RealBroker, topic: str) -> None:
     async with TransactionalProducer(real_broker.bootstrap, f"{topic}-x") as producer:
         await producer.flush([Output(topic, 0, None, b"%d" % i, i) for i in range(10)])
