@@ -98,8 +98,8 @@ async def reader(config: Config) -> AsyncIterator[Reader]:
         request_timeout_ms=int(config.kafka.request_timeout_s * 1000),
         **aiokafka_settings(config),
     )
-    await consumer.start()
     try:
+        await consumer.start()
         yield Reader(config, consumer)
     finally:
         await consumer.stop()
@@ -115,8 +115,8 @@ async def send(config: Config, records: Sequence[Outgoing]) -> list[tuple[int, i
         request_timeout_ms=int(config.kafka.request_timeout_s * 1000),
         **aiokafka_settings(config),
     )
-    await producer.start()
     try:
+        await producer.start()
         waiting = [
             await producer.send(
                 record.topic,
