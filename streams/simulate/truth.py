@@ -250,7 +250,7 @@ def _not(never: Not, cluster: str, names: dict[str, float], ledger: Ledger) -> E
     resolver = _Resolver(cluster, names, ledger)
     return Expected(
         "not",
-        never.label or f"no {', '.join(never.detectors)}",
+        never.label or _forbids(never),
         cluster,
         detectors=never.detectors,
         subject=resolver.subject(never.subject),
@@ -263,6 +263,12 @@ def _not(never: Not, cluster: str, names: dict[str, float], ledger: Ledger) -> E
         most=0,
         broken=resolver.broken,
     )
+
+
+def _forbids(never: Not) -> str:
+    """Return what a line forbids, for one that has no label."""
+    what = "nothing" if never.detectors == ("*",) else f"no {', '.join(never.detectors)}"
+    return f"{what} at {never.severity_at_least} or above" if never.severity_at_least else what
 
 
 def _decide(decide: Decide, cluster: str, names: dict[str, float], ledger: Ledger) -> Expected:
