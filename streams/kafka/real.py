@@ -190,7 +190,9 @@ class RealBroker:
         """Give a node's data folder the cluster's id; one that has it is left alone."""
         folder = self._folder(node.id)
         cluster_id = json.loads((self.directory / "cluster.json").read_text())["cluster_id"]
-        tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster_id, "-c", "server.properties"]
+        # One word, for an id may begin with a dash.
+        named = f"--cluster-id={cluster_id}"
+        tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", named, "-c", "server.properties"]
         if (folder / "data" / "meta.properties").exists():
             return
         command = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", jars, *tool]
