@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import os
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from streams.cli.exits import Exit
-from streams.cli.options import By, ConfigFile, Json, Reason, config_path, say, say_json, settings
+from streams.cli.options import By, ConfigFile, Json, Reason, config_path, finish, say, say_json, settings
 
 app = typer.Typer(help="Check the configuration, write its thresholds into the log, show what is in force.")
 File = Annotated[Path | None, typer.Argument(help="The file; else that of --config.")]
@@ -51,7 +50,7 @@ def apply(by: By, reason: Reason = "", config: ConfigFile = None, as_json: Json 
     from streams.operate.thresholds_log import write
 
     checked = load(config_path(config), os.environ, config_types())
-    outcome = asyncio.run(write(checked, by=by, reason=reason))
+    outcome = finish(write(checked, by=by, reason=reason))
     if as_json:
         say_json({"outcome": outcome, "thresholds_digest": checked.thresholds_digest})
     else:

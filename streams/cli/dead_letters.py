@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streams.cli.exits import Exit, Failure
-from streams.cli.options import ConfigFile, Json, say, say_json, say_rows, settings, to_ms, when
+from streams.cli.options import ConfigFile, Json, finish, say, say_json, say_rows, settings, to_ms, when
 
 if TYPE_CHECKING:
     from schemas.outputs import DeadLetter
@@ -66,7 +65,7 @@ def list_all(
 ) -> int:
     """Print dead letters, oldest first."""
     wanted = _filter(reason, topic, since, until)
-    found = asyncio.run(letters(settings(config), wanted))
+    found = finish(letters(settings(config), wanted))
     shown = found[-limit:]
     if as_json:
         for letter in shown:
@@ -82,7 +81,7 @@ def list_all(
 @app.command()
 def show(id_: Id, config: ConfigFile = None, as_json: Json = False) -> int:
     """Print one dead letter whole: origin, key, headers, reason, and its bytes."""
-    letter = _only(asyncio.run(letters(settings(config), Filter(id=id_))), id_)
+    letter = _only(finish(letters(settings(config), Filter(id=id_))), id_)
     if as_json:
         import base64
 
@@ -117,7 +116,7 @@ def redrive(
     if wanted.open() and not every:
         message = "name an ID, a filter, or --all: every dead letter there ever was would be sent again"
         raise Failure(message)
-    sent = asyncio.run(_redrive(settings(config), wanted, dry_run=dry_run))
+    sent = finish(_redrive(settings(config), wanted, dry_run=dry_run))
     for letter in sent if as_json else []:
         say_json({"id": letter_id(letter), "sent": not dry_run})
     if not as_json:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streams.cli.exits import Exit, Failure
-from streams.cli.options import By, ConfigFile, Json, Reason, one_of, say, say_json, say_rows, settings, when
+from streams.cli.options import By, ConfigFile, Json, Reason, finish, one_of, say, say_json, say_rows, settings, when
 from streams.cli.topic_state import as_dict, cluster_of_decision, command, command_id, newest, now_ms, signed
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def list_all(
     as_json: Json = False,
 ) -> int:
     """Print the decisions in force, oldest first."""
-    found = asyncio.run(newest(settings(config), "decisions"))
+    found = finish(newest(settings(config), "decisions"))
     wanted = [
         decision
         for decision in sorted(found.values(), key=lambda each: (each.at_ms, each.id))
@@ -58,7 +57,7 @@ def release(
 ) -> int:
     """Lift a decision. Waits for the engine to say RELEASED; exit 5 (PENDING) where it does not in time."""
     name, why = signed(by, reason)
-    decision, released = asyncio.run(_release(settings(config), id_, name, why, wait_s))
+    decision, released = finish(_release(settings(config), id_, name, why, wait_s))
     state = "RELEASED" if released else "PENDING"
     if as_json:
         say_json({"id": decision.id, "state": state, "by": decision.by if released else name})
@@ -71,6 +70,8 @@ def release(
 
 async def _release(config: Config, wanted: str, by: str, reason: str, wait_s: float) -> tuple[Any, bool]:
     """Send the release and wait; return the decision as it then stands, and whether it is released."""
+    import asyncio
+
     from schemas.commands import Release
 
     known = await newest(config, "decisions")

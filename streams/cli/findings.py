@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streams.cli.exits import Exit, Failure
-from streams.cli.options import By, ConfigFile, Json, Reason, one_of, say, say_json, say_rows, settings, when
+from streams.cli.options import By, ConfigFile, Json, Reason, finish, one_of, say, say_json, say_rows, settings, when
 from streams.cli.topic_state import as_dict, cluster_of_finding, command, command_id, histories, newest, now_ms, signed
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def list_all(
     if least is None:
         message = f"--severity: `{severity}` is none of info, warning, critical"
         raise Failure(message)
-    found = asyncio.run(newest(settings(config), "findings"))
+    found = finish(newest(settings(config), "findings"))
     wanted = [
         finding
         for finding in sorted(found.values(), key=lambda each: (LOUD.get(each.severity, 0), each.opened_ms, each.id))
@@ -59,7 +58,7 @@ def list_all(
 @app.command()
 def show(id_: Id, config: ConfigFile = None, as_json: Json = False) -> int:
     """Print a finding: what it says, the numbers, the records that it stands on, and how it came to be."""
-    found = asyncio.run(histories(settings(config), "findings"))
+    found = finish(histories(settings(config), "findings"))
     history: list[Finding] = found[one_of(found, id_, "finding")]
     if as_json:
         for finding in history:
@@ -91,14 +90,14 @@ def show(id_: Id, config: ConfigFile = None, as_json: Json = False) -> int:
 def ack(id_: Id, by: By, reason: Reason = "", config: ConfigFile = None, as_json: Json = False) -> int:
     """Say that you have seen a finding."""
     name, why = signed(by, reason, need_reason=False)
-    return _sent(asyncio.run(_send(settings(config), id_, "Acknowledge", name, why)), "acknowledged", as_json=as_json)
+    return _sent(finish(_send(settings(config), id_, "Acknowledge", name, why)), "acknowledged", as_json=as_json)
 
 
 @app.command()
 def close(id_: Id, by: By, reason: Reason, config: ConfigFile = None, as_json: Json = False) -> int:
     """Close a finding; while its condition lasts it does not open again."""
     name, why = signed(by, reason)
-    return _sent(asyncio.run(_send(settings(config), id_, "Close", name, why)), "close asked for", as_json=as_json)
+    return _sent(finish(_send(settings(config), id_, "Close", name, why)), "close asked for", as_json=as_json)
 
 
 async def _send(config: Config, wanted: str, kind: str, by: str, reason: str) -> Any:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streams.cli.exits import Exit, Failure
-from streams.cli.options import ConfigFile, Json, say, say_json, settings
+from streams.cli.options import ConfigFile, Json, finish, say, say_json, settings
 
 if TYPE_CHECKING:
     from streams.config.model import Config
@@ -20,7 +19,7 @@ app = typer.Typer(help="Import the inventory of servers and VMs.")
 
 @app.callback()
 def group() -> None:
-    """Keep `import` a command of its own although it is the only one."""
+    """Import the inventory of servers and VMs."""
 
 
 @app.command("import")
@@ -40,7 +39,7 @@ def import_file(
     except InventoryError as error:
         message = f"{file} was not imported:\n{error}"
         raise Failure(message) from None
-    plan = asyncio.run(_import(settings(config), wanted, force=force, dry_run=dry_run))
+    plan = finish(_import(settings(config), wanted, force=force, dry_run=dry_run))
     told: dict[str, Any] = {
         name: dict(getattr(plan, name)) for name in ("added", "changed", "moved", "removed") if getattr(plan, name)
     }

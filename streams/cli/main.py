@@ -5,7 +5,6 @@ Heavy things (Faust, Kafka clients, rich) are imported by the command that needs
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import sys
 from typing import Annotated, Any
@@ -23,6 +22,7 @@ from streams.cli import (
     inventory,
     score,
     simulate,
+    topics,
 )
 from streams.cli.exits import Exit, Failure
 
@@ -54,6 +54,7 @@ for name, group in (
     ("detectors", detectors.app),
     ("findings", findings.app),
     ("inventory", inventory.app),
+    ("topics", topics.app),
 ):
     app.add_typer(group, name=name)
 app.command("doctor")(doctor.doctor)
@@ -63,6 +64,8 @@ app.command("simulate")(simulate.simulate)
 
 def _version(wanted: bool) -> None:
     if wanted:
+        import importlib.metadata
+
         typer.echo(f"leapwatch {importlib.metadata.version('leapwatch')}")
         raise typer.Exit
 
@@ -118,7 +121,7 @@ def _told(error: Exception) -> int:
     if isinstance(error, ConnectionError | TimeoutError) or _of_kafka(error):
         typer.echo(f"leapwatch: {_first_line(error)}; is the broker there? `leapwatch doctor` looks", err=True)
         return Exit.AWAY
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) or type(error).__module__.split(".")[0] in {"streams", "schemas"}:  # names of our own
         typer.echo(f"leapwatch: {_first_line(error)}", err=True)
         return Exit.USAGE
     typer.echo(f"leapwatch: a fault of ours: {type(error).__name__}: {_first_line(error)} (see --debug)", err=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -16,6 +16,8 @@ from streams.cli.exits import Failure
 
 if TYPE_CHECKING:
     from streams.config.model import Config
+
+T = TypeVar("T")
 
 PLACES = (Path("leapwatch.toml"), Path("/etc/leapwatch/leapwatch.toml"))
 """Where a configuration is looked for, where none is named."""
@@ -41,6 +43,20 @@ def settings(named: Path | None) -> Config:
     from streams.config.load import load
 
     return load(config_path(named), os.environ)
+
+
+def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` comes to; asyncio is imported only by a command that has such work."""
+    import asyncio
+    import logging
+
+    from streams.operate.logs import configure
+
+    # Output is for what was asked; an error is told once, by us, and not by the client's own lines before it.
+    configure("warning")
+    for client in ("aiokafka", "kafka"):
+        logging.getLogger(client).setLevel(logging.CRITICAL)
+    return asyncio.run(work)
 
 
 def say(text: str) -> None:

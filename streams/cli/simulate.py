@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from typing import Annotated
 
 import typer
 
 from streams.cli.exits import Exit, Failure
-from streams.cli.options import ConfigFile, Json, say, say_json, settings
+from streams.cli.options import ConfigFile, Json, finish, say, say_json, settings
 
 
 def simulate(
@@ -40,7 +39,7 @@ def simulate(
     if seed is not None:
         chosen = dataclasses.replace(chosen, seed=seed)
     kafka = checked.kafka
-    asyncio.run(play(chosen, ",".join(kafka.bootstrap), kafka.lanes, prefix=kafka.prefix, speed=speed))
+    finish(play(chosen, ",".join(kafka.bootstrap), kafka.lanes, prefix=kafka.prefix, speed=speed))
     if as_json:
         say_json({"scenario": chosen.name, "seed": chosen.seed, "prefix": kafka.prefix})
     else:

@@ -43,7 +43,9 @@ class Reader:
 
     async def lanes(self, topic: str) -> list[int]:
         """Return the partitions of `topic` (with its prefix); TopicError where there is none."""
-        partitions = self._consumer.partitions_for_topic(topic) if topic in await self._consumer.topics() else None
+        # Asked of all topics: asked of one by name, a broker that makes topics by themselves would make it.
+        cluster = await self._consumer._client.fetch_all_metadata()
+        partitions = cluster.partitions_for_topic(topic)
         if not partitions:
             message = f"topic {topic} is not there; make it with `leapwatch topics apply`"
             raise TopicError(message)
