@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.config.model import Config
 from streams.kafka.client import aiokafka_settings
@@ -55,6 +56,24 @@ class Reader:
         """Return the end offset of each lane of `topic` as it stands now."""
         places = [TopicPartition(topic, lane) for lane in await self.lanes(topic)]
         return {place.partition: end for place, end in (await self._consumer.end_offsets(places)).items()}
+
+    async def unread(self, group: str) -> int | None:
+        """Return how many records stand behind what `group` has committed; None where it has committed nothing."""
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=list(self.config.kafka.bootstrap),
+            request_timeout_ms=int(self.config.kafka.request_timeout_s * 1000),
+            **aiokafka_settings(self.config),
+        )
+        try:
+            await admin.start()
+            found = await admin.list_consumer_group_offsets(group)
+        finally:
+            await admin.close()
+        committed = {place: int(at.offset) for place, at in found.items() if at.offset >= 0}
+        if not committed:
+            return None
+        ends = await self._consumer.end_offsets(list(committed))
+        return sum(max(0, int(ends[place]) - offset) for place, offset in committed.items())
 
     async def read(
         self, topic: str, *, lanes: Iterable[int] | None = None, since: dict[int, int] | None = None

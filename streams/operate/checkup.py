@@ -13,19 +13,17 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from kafka import KafkaAdminClient, KafkaConsumer
-from kafka.errors import KafkaError
+from aiokafka.errors import KafkaError
 
 from schemas.records import FEEDS
 from schemas.source import HOST_AGENT
 from streams.config.catalogue import config_types
 from streams.config.load import load
-from streams.config.model import Config
+from streams.config.model import ROLES, Config
 from streams.config.problems import ConfigError
-from streams.kafka.client import aiokafka_settings
-from streams.kafka.plain import TopicError, reader
+from streams.kafka.plain import Reader, TopicError, reader
 from streams.operate.thresholds_log import in_force
 
 PACKAGES = ("faust-streaming", "aiokafka", "kafka-python", "confluent-kafka", "avro", "fastavro", "prometheus-client")
@@ -129,14 +127,14 @@ async def _broker(config: Config, timeout_s: float) -> AsyncIterator[Line]:
         except TopicError as error:
             yield Line("warn", "clock skew", str(error), "known once there are records")
         yield await _thresholds(config)
-    for role in ("intake", "engine", "fleet"):
-        try:
-            yield await asyncio.to_thread(_lag, config, role)
-        except KafkaError as error:
-            yield Line("warn", f"lag of {role}", str(error).strip(), "known once the role has run")
+        for role in ROLES:
+            try:
+                yield await _lag(config, connected, role)
+            except KafkaError as error:
+                yield Line("warn", f"lag of {role}", repr(error), "known once the role has run")
 
 
-async def _topics(config: Config, connected: Any) -> Line:
+async def _topics(config: Config, connected: Reader) -> Line:
     """Look for the topics that hold the log, and at the number of their lanes."""
     missing, odd = [], []
     for name in (*FEEDS, "telemetry", "findings", "decisions", "progress", "snapshots", "dead-letters"):
@@ -155,7 +153,7 @@ async def _topics(config: Config, connected: Any) -> Line:
     return Line("ok", "topics", f"all there, {config.kafka.lanes} lanes")
 
 
-async def _skew(config: Config, connected: Any) -> Line:
+async def _skew(config: Config, connected: Reader) -> Line:
     """Compare our clock with the stamp of the newest pulse: it is at most a second or so old where an intake runs."""
     topic = config.kafka.prefix + HOST_AGENT
     ends = await connected.ends(topic)
@@ -186,25 +184,13 @@ async def _thresholds(config: Config) -> Line:
     return Line("warn", "thresholds", f"file {config.thresholds_digest[:12]}, log {shown}", todo)
 
 
-def _lag(config: Config, role: str) -> Line:
+async def _lag(config: Config, connected: Reader, role: str) -> Line:
     """Return how far the group of a role stands behind the ends of what it reads."""
-    options = {"bootstrap_servers": list(config.kafka.bootstrap), **aiokafka_settings(config)}
     group = f"{config.kafka.prefix}leapwatch-{role}"
-    admin = KafkaAdminClient(**options)
-    try:
-        committed = admin.list_group_offsets([group]).get(group, {})
-    finally:
-        admin.close()
-    if not committed:
-        return Line(
-            "warn", f"lag of {role}", f"group {group} has committed nothing", f"start `leapwatch worker --role {role}`"
-        )
-    consumer = KafkaConsumer(**options)
-    try:
-        ends = consumer.end_offsets(list(committed))
-    finally:
-        consumer.close()
-    unread = sum(max(0, ends[place] - at.offset) for place, at in committed.items() if at.offset >= 0)
+    unread = await connected.unread(group)
+    if unread is None:
+        found = f"group {group} has committed nothing"
+        return Line("warn", f"lag of {role}", found, f"start `leapwatch worker --role {role}`")
     if unread > LAG_WARN:
         return Line("warn", f"lag of {role}", f"{unread} records", "catching up? See leapwatch_progress_age_seconds")
     return Line("ok", f"lag of {role}", f"{unread} records")
