@@ -67,6 +67,8 @@ class Kafka:
     """Days that `telemetry`, `findings` and `snapshots` are kept; -1 for ever."""
     request_timeout_s: Annotated[float, Between(1, 300)] = 40.0
     """Seconds until a broker that does not answer counts as away."""
+    session_timeout_s: Annotated[float, Between(1, 300)] = 10.0
+    """Seconds for which the partitions of a worker that died stand still; brokers refuse less than their own least."""
     check_crcs: bool = True
     """False only for the embedded broker, which gives transaction markers no checksum."""
     security: Security = field(default_factory=Security)
