@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from schemas.codec import decode_source
+from schemas.codec import MARKER, decode, decode_source
 from schemas.columns import pack_vms
 from schemas.commands import OPERATOR
 from schemas.errors import CodecError
@@ -100,6 +100,13 @@ class Checks:
             return self.check_record(raw.key, record)
         except CodecError as error:
             return dead_letter(self.place, raw, error)
+
+    def is_pulse(self, raw: RawRecord) -> bool:
+        """Tell whether a record of a foreign topic is a pulse of ours, and remember its stamp."""
+        if raw.value is None or raw.value[:2] != MARKER or type(decode(raw.value)) is not Pulse:
+            return False
+        self.last_pulse_ms = max(self.last_pulse_ms, raw.at_ms)
+        return True
 
     def check_record(self, key: bytes | None, record: Any) -> tuple[str, Row]:
         """Return the cluster and the row of a record that has been decoded; a CodecError says why it has none."""

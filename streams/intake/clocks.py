@@ -86,9 +86,12 @@ class LaneClock:
         return self.to_ms - self.from_ms
 
     def take(self) -> Stretch | None:
-        """Return the stretch read and begin the next one; None where nothing with a time was read."""
-        if self.from_offset < 0 or self.from_ms < 0:
+        """Return the stretch read and begin the next one; None where nothing was read, or never a stamp to believe."""
+        if self.from_offset < 0 or self.newest_ms < 0:
             return None
+        if self.from_ms < 0:
+            # Nothing but unbelieved stamps: the lane stands where it stood, and its offsets are read.
+            self.from_ms = self.to_ms = self.newest_ms
         place = self.place
         stretch = Stretch(
             place.feed,

@@ -157,7 +157,7 @@ class PartitionReader:
         else:
             try:
                 lane.checks.check_stamp(raw)
-                rows = lane.foreign.rows(raw)
+                rows = () if lane.checks.is_pulse(raw) else lane.foreign.rows(raw)
             except CodecError as error:
                 outputs.append(dead_letter(lane.checks.place, raw, error))
                 stamp = _believed(lane, raw, error.reason)
@@ -168,18 +168,25 @@ class PartitionReader:
         return outputs
 
     def _outs(self, batch: Batch) -> Iterator[Out]:
-        """Yield the batch as records of `telemetry`, parted where its encoding is larger than a batch may be."""
-        value = encode(batch)
-        if len(value) > self.limits.batch_max_bytes and (parts := halves(batch)) is not None:
-            for part in parts:
-                yield from self._outs(part)
-            return
-        if len(self.partitions) == 1 or batch.cluster == EVERYONE:
-            partitions = self.partitions
-        else:
-            partitions = (lane_cached(batch.cluster, len(self.partitions)),)
-        for partition in partitions:
-            yield Out(partition, batch.at_ms[-1], batch.cluster.encode(), value, batch)
+        yield from outs_of(batch, self.partitions, self.limits.batch_max_bytes)
+
+
+def outs_of(batch: Batch, partitions: tuple[int, ...], max_bytes: int, at_ms: int | None = None) -> Iterator[Out]:
+    """Yield the batch as records of `telemetry`, parted where its encoding is larger than `max_bytes`.
+
+    Of several `partitions` it goes into its cluster's, and what concerns everyone into all. `at_ms`: its stamp, where
+    that is not its last row's.
+    """
+    value = encode(batch)
+    if len(value) > max_bytes and (parts := halves(batch)) is not None:
+        for part in parts:
+            yield from outs_of(part, partitions, max_bytes, at_ms)
+        return
+    if len(partitions) > 1 and batch.cluster != EVERYONE:
+        partitions = (lane_cached(batch.cluster, len(partitions)),)
+    stamp_ms = batch.at_ms[-1] if at_ms is None else at_ms
+    for partition in partitions:
+        yield Out(partition, stamp_ms, batch.cluster.encode(), value, batch)
 
 
 def clocks_of(partitions: tuple[int, ...], stretches: tuple[Stretch, ...]) -> list[Output]:
@@ -205,4 +212,4 @@ def _believed(lane: Lane, raw: RawRecord, reason: str) -> int | None:
     return raw.at_ms
 
 
-__all__ = ["CLOCKS_KEY", "Lane", "Out", "Output", "PartitionReader", "RowSource", "Taken", "clocks_of"]
+__all__ = ["CLOCKS_KEY", "Lane", "Out", "Output", "PartitionReader", "RowSource", "Taken", "clocks_of", "outs_of"]

@@ -1,0 +1,161 @@
+"""The intake as a process: source records in, telemetry out, nothing lost over restarts."""
+
+from __future__ import annotations
+
+import random
+import signal
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from schemas.codec import encode
+from schemas.commands import ConfigChanged
+from schemas.outputs import DeadReason
+from schemas.source import GUEST_AGENT, HOST_AGENT, MAINTENANCE, TELEMETRY_FEEDS, Pulse
+from schemas.telemetry import Batch, Clocks
+from streams.intake.checks import row_of
+from streams.kafka.embedded import EmbeddedBroker
+from streams.kafka.partition import lane_of
+from streams.kafka.real import RealBroker
+from tests.streams.intake.live import Live, covered, fresh_rows, live
+from tests.streams.intake.makers import T0, VMS, guest, maintenance, report
+
+LANES = 2
+NAMES = ("cluster-a", "cluster-b", "cluster-c")
+
+
+def send_all(site: Live, rounds: int, start: int = 0) -> list[tuple[str, int, object]]:
+    """Send rounds of a report, an event and a pulse a second; give (feed, lane, row) of what must come out."""
+    expected: list[tuple[str, int, object]] = []
+    for number in range(start, start + rounds):
+        at_ms = T0 + number * 1_000
+        for feed in TELEMETRY_FEEDS:
+            for lane in range(site.lanes):
+                site.send(feed, encode(Pulse("test", number)), lane, None, at_ms)
+        for name in NAMES:
+            lane = lane_of(name, site.lanes)
+            records = {
+                HOST_AGENT: report(number, cluster=name, vms=VMS if number % 5 == 0 else None),
+                GUEST_AGENT: guest(f"g-{number}", cluster=name),
+                MAINTENANCE: maintenance(f"m-{number}", cluster=name),
+            }
+            for feed, record in records.items():
+                site.send(feed, encode(record), lane, name.encode(), at_ms + 100)
+                expected.append((feed, lane, row_of(record)))
+    return expected
+
+
+def rows_out(site: Live) -> list[tuple[str, int, object]]:
+    return [(feed, lane, row) for (feed, lane), rows in fresh_rows(site.telemetry()).items() for _, _, row in rows]
+
+
+def by_text(rows: list[tuple[str, int, object]]) -> list[str]:
+    return sorted(map(repr, rows))
+
+
+@pytest.mark.embedded
+def test_source_records_become_batches_and_clocks(
+    tmp_path: Path, embedded_broker: EmbeddedBroker, topic_prefix: str
+) -> None:
+    """Rows, stamps, dead letters, and commits up to the end once all is forwarded and the worker is stopped."""
+    with live(tmp_path, embedded_broker.bootstrap, topic_prefix, LANES) as site:
+        for topic, partitions in site.topics():
+            embedded_broker.create_topic(topic, partitions)
+        expected = send_all(site, 30)
+        site.send(HOST_AGENT, b"junk", 0, b"cluster-a", T0 + 30_000)
+        site.send(HOST_AGENT, encode(Pulse("test", 99)), 0, None, T0 + 30_000)
+        site.sent()
+        worker = site.start()
+        site.wait("all rows in telemetry", lambda: len(rows_out(site)) >= len(expected))
+        site.wait("the dead letter", lambda: len(site.letters()) == 1)
+        assert 0 == site.stop(worker)
+
+        assert by_text(expected) == by_text([row for row in rows_out(site) if row[0] in TELEMETRY_FEEDS])
+        telemetry = site.telemetry()
+        assert {feed: [entry[2] for *_, entry in ()] for feed in ()} == {}
+        batches = [(partition, at_ms, made) for partition, _, at_ms, made in telemetry if isinstance(made, Batch)]
+        assert all(at_ms == batch.at_ms[-1] and partition == batch.lane for partition, at_ms, batch in batches)
+        assert [DeadReason.NOT_UTF8, DeadReason.NOT_JSON].count(DeadReason(site.letters()[0].reason)) == 1
+        ends = covered(telemetry)
+        assert ends[HOST_AGENT, 0] + 1 == site.committed(HOST_AGENT)[0]
+        assert ends[MAINTENANCE, 1] + 1 == site.committed(MAINTENANCE)[1]
+
+
+@pytest.mark.embedded
+def test_an_empty_log_gets_the_thresholds_and_a_full_one_is_obeyed(
+    tmp_path: Path, embedded_broker: EmbeddedBroker, topic_prefix: str
+) -> None:
+    """The first start writes ConfigChanged into each lane; a start with another file warns and writes nothing."""
+    with live(tmp_path, embedded_broker.bootstrap, topic_prefix, LANES, "[policy]\nbudget_per_hour = 3\n") as site:
+        for topic, partitions in site.topics():
+            embedded_broker.create_topic(topic, partitions)
+        worker = site.start()
+        site.wait("the configuration in telemetry", lambda: len(changes(site)) == LANES)
+        site.stop(worker)
+        site.path.write_text(site.path.read_text().replace("budget_per_hour = 3", "budget_per_hour = 4"))
+        again = site.start()
+        site.wait("the warning", lambda: "thresholds of file and log differ" in site.logs())
+        again.send_signal(signal.SIGHUP)
+        site.wait("the new configuration", lambda: len(changes(site)) == 2 * LANES)
+        assert 0 == site.stop(again)
+
+        assert ["start"] * LANES + ["SIGHUP"] * LANES == [change.by for change in changes(site)]
+        assert ["budget_per_hour = 3", "budget_per_hour = 4"] == sorted(
+            {line for change in changes(site) for line in change.text.splitlines() if "budget" in line}
+        )
+
+
+def changes(site: Live) -> list[ConfigChanged]:
+    found = [entry for rows in fresh_rows(site.telemetry()).values() for entry in rows]
+    return [row for _, _, row in sorted(found, key=lambda entry: entry[0]) if isinstance(row, ConfigChanged)]
+
+
+@pytest.mark.embedded
+def test_an_intake_pulses_all_lanes_when_told_to(
+    tmp_path: Path, embedded_broker: EmbeddedBroker, topic_prefix: str
+) -> None:
+    """Without a single report the clocks of all three feeds run."""
+    with live(tmp_path, embedded_broker.bootstrap, topic_prefix, LANES) as site:
+        for topic, partitions in site.topics():
+            embedded_broker.create_topic(topic, partitions)
+        site.start("pulse")
+        places = {(feed, lane) for feed in TELEMETRY_FEEDS for lane in range(LANES)}
+        site.wait(
+            "three seconds on every lane",
+            lambda: places <= {key for key, end in covered(site.telemetry()).items() if end >= 2},
+        )
+
+        clocks = [made for *_, made in site.telemetry() if isinstance(made, Clocks)]
+        assert {()} == {stretch.gaps for one in clocks for stretch in one.stretches}
+
+
+@pytest.mark.kafka
+def test_killed_and_restarted_in_mid_stream_an_intake_loses_nothing(
+    tmp_path: Path, real_broker: RealBroker, topic_prefix: str
+) -> None:
+    """Five kills at random moments, two workers at times: what the engine would take is each row once."""
+    seed = 20120229
+    rng = random.Random(seed)
+    with live(tmp_path, real_broker.bootstrap, topic_prefix, LANES) as site:
+        admin = AdminClient({"bootstrap.servers": real_broker.bootstrap})
+        made = admin.create_topics([NewTopic(topic, partitions, 1) for topic, partitions in site.topics()])
+        for future in made.values():
+            future.result(30)
+        expected: list[tuple[str, int, object]] = []
+        worker = site.start()
+        for kill in range(5):
+            expected += send_all(site, 60, kill * 60)
+            site.sent()
+            least = rng.randrange(len(expected) - 540, len(expected))
+            site.wait(f"{least} rows", lambda least=least: len(rows_out(site)) >= least, alive=False)  # type: ignore[misc]
+            worker.kill()
+            worker.wait(30)
+            worker = site.start()
+        site.wait("all rows", lambda: len(rows_out(site)) >= len(expected), alive=False)
+        assert 0 == site.stop(worker)
+
+        telemetry = [row for row in rows_out(site) if row[0] in TELEMETRY_FEEDS]
+        assert by_text(expected) == by_text(telemetry)
+        ends = covered(site.telemetry())
+        assert [ends[HOST_AGENT, lane] + 1 for lane in range(LANES)] == site.committed(HOST_AGENT)
