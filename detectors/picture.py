@@ -138,7 +138,10 @@ class Quiet:
     longest_s: int
     """The cluster's longest interval then."""
     told_ms: int | None = None
-    """By when guest agents had told that the cluster lives: the stretch is blind, not silent. None: they did not."""
+    """By when guest agents had told that the cluster lives: the stretch is blind, not silent. None: they did not.
+    Filled in by `Picture.quiets`, as of the time asked for."""
+    source: str = ""
+    """The last report, in its source's own terms."""
 
     @property
     def least_ms(self) -> int:
@@ -266,6 +269,8 @@ class ClusterState:
     """Unkeyed feeds (`feed@topic`) through which it was heard, with the greatest stamp."""
     host_report_ms: int = 0
     """Greatest stamp of any host report."""
+    host_report_server: str = ""
+    """Whose it was."""
     longest_interval_s: int = 0
     guest_spoke: dict[int, int] = field(default_factory=dict)
     """Stamp divided by 10 s, to the greatest stamp in it, of guest events: the last two hours, in order of arrival."""
@@ -273,10 +278,6 @@ class ClusterState:
     """Greatest stamp of any guest event."""
     quiets: list[Quiet] = field(default_factory=list)
     """Ended stretches without any host report, in order."""
-    told_ms: int | None = None
-    """By when guests had told that the stretch since `host_report_ms` is blind (see Quiet)."""
-    blind: dict[str, list[Interval]] = field(default_factory=dict)
-    """By feed: stretches in which this feed of the cluster was blind; one that goes on ends at FAR_MS."""
     rollouts: dict[str, RolloutView] = field(default_factory=dict)
     events_seen: dict[str, int] = field(default_factory=dict)
     """event_id to stamp, of counted kinds, for 24 h."""
@@ -325,7 +326,8 @@ class Picture:
         self, feeds: tuple[str, ...], since_ms: int, until_ms: int, excluded: tuple[Interval, ...] = ()
     ) -> int:
         """Return how much of an absence in this cluster was observed (see `Lanes.waited_ms`)."""
-        return self.lanes.waited_ms(feeds, self.state.blind, since_ms, until_ms, excluded, self.state.sources)
+        blind = self.blind_at(until_ms)
+        return self.lanes.waited_ms(feeds, blind, since_ms, until_ms, excluded, self.state.sources)
 
     def limit_passed_ms(
         self,
@@ -338,17 +340,16 @@ class Picture:
     ) -> int:
         """Return when an absence in this cluster reached its limit (see `Lanes.limit_passed_ms`).
 
-        `known_ms`: by the blind stretches that had been told by then, whatever a lane ahead of others told since.
+        `known_ms`: by the blind stretches that had been told by then, whatever a lane ahead of others told since; as a
+        rule the due time at which it is asked. None: up to where the host lanes have been read.
         """
-        blind = self.state.blind if known_ms is None else self.blind_at(known_ms)
+        blind = self.blind_at(self.passed_ms((HOST_AGENT,)) if known_ms is None else known_ms)
         return self.lanes.limit_passed_ms(feeds, blind, since_ms, limit_ms, excluded, self.state.sources)
 
     def blind_at(self, at_ms: int) -> dict[str, list[Interval]]:
         """Return the blind stretches of the cluster's feeds that had been told by `at_ms`."""
-        if not self.state.blind:
-            return self.state.blind
         told = [(quiet.from_ms, quiet.until_ms) for quiet in self.quiets(at_ms) if quiet.told_ms is not None]
-        return {**self.state.blind, HOST_AGENT: merge_intervals(told)}
+        return {HOST_AGENT: told} if told else {}
 
     def passed_ms(self, feeds: tuple[str, ...]) -> int:
         """Return up to when all lanes of these feeds have been read for this cluster."""
@@ -364,10 +365,12 @@ class Picture:
         Only ten seconds that lie between the two with both their ends count, and the answer is such an end: all that
         is stamped within is known once the lane has passed it, however lanes interleave. Two hours are remembered.
         """
-        if self.state.guest_ms <= after_ms:
-            return None
-        first, end = after_ms // SPOKEN_BUCKET_MS + 1, until_ms // SPOKEN_BUCKET_MS
-        bucket = min((known for known in self.state.guest_spoke if first <= known < end), default=None)
+        first = after_ms // SPOKEN_BUCKET_MS + 1
+        end = min(until_ms // SPOKEN_BUCKET_MS, self.state.guest_ms // SPOKEN_BUCKET_MS + 1)
+        spoke = self.state.guest_spoke
+        # The shorter way: the seconds in question, or all that are remembered.
+        asked = range(first, end) if end - first < len(spoke) else sorted(spoke)
+        bucket = next((known for known in asked if first <= known < end and known in spoke), None)
         return None if bucket is None else (bucket + 1) * SPOKEN_BUCKET_MS
 
     def quiets(self, at_ms: int) -> list[Quiet]:
@@ -376,14 +379,37 @@ class Picture:
         To be asked when the host lanes have passed `at_ms`; what guests told is whole when theirs has too.
         """
         state = self.state
-        known = [*state.quiets]
+        stretches = list(state.quiets)
         if state.host_report_ms:
-            known.append(Quiet(state.host_report_ms, FAR_MS, state.longest_interval_s, self._told_now(at_ms)))
+            longest_s, source = state.longest_interval_s, self._last_report_source()
+            stretches.append(Quiet(state.host_report_ms, FAR_MS, longest_s, source=source))
         return [
-            quiet if quiet.told_ms is None or quiet.told_ms <= at_ms else replace(quiet, told_ms=None)
-            for quiet in known
+            replace(quiet, told_ms=self._told_ms(quiet, at_ms))
+            for quiet in stretches
             if min(quiet.until_ms, at_ms) - quiet.from_ms > quiet.least_ms
         ]
+
+    def _told_ms(self, quiet: Quiet, at_ms: int) -> int | None:
+        """Return by when guests had told that a stretch is blind, if by `at_ms` and by its end.
+
+        They must have spoken, and it must have lasted, in time that was observed in the host lanes: in a gap of these
+        no host could write, and words of guests say nothing.
+        """
+        if self.state.guest_ms <= quiet.from_ms:
+            return None
+        late_ms = round(LATE_INTERVALS * quiet.longest_s * 1000)
+        sources = self.state.sources
+        after_ms = self.lanes.limit_passed_ms((HOST_AGENT,), {}, quiet.from_ms, late_ms, sources=sources)
+        told_ms = self.guests_told_ms(after_ms, min(at_ms, quiet.until_ms))
+        if told_ms is None:
+            return None
+        least_ms = self.lanes.limit_passed_ms((HOST_AGENT,), {}, quiet.from_ms, quiet.least_ms, sources=sources)
+        told_ms = max(told_ms, least_ms + 1)
+        return told_ms if told_ms <= min(at_ms, quiet.until_ms) else None
+
+    def _last_report_source(self) -> str:
+        server = self.state.servers.get(self.state.host_report_server)
+        return server.heard_source if server is not None else ""
 
     # -- folding -------------------------------------------------------------------------------------------------
 
@@ -414,71 +440,28 @@ class Picture:
             if len(state.guest_spoke) > SPOKEN_KEPT_MS // SPOKEN_BUCKET_MS:
                 del state.guest_spoke[min(state.guest_spoke)]
         state.guest_ms = max(state.guest_ms, at_ms)
-        told = False
-        for quiet in state.quiets:
-            if quiet.told_ms is None and quiet.from_ms < at_ms < quiet.until_ms:
-                quiet.told_ms = self._told(quiet, quiet.until_ms)
-                told = told or quiet.told_ms is not None
-        late_ms = state.host_report_ms + round(LATE_INTERVALS * state.longest_interval_s * 1000)
-        if state.told_ms is None and state.host_report_ms and at_ms > late_ms:
-            state.told_ms = self._told_now(FAR_MS)
-            told = told or state.told_ms is not None
-        if told:
-            self._blind()
 
-    def _told(self, quiet: Quiet, until_ms: int) -> int | None:
-        """Return by when guests had told that a stretch is blind, if by its end."""
-        after_ms = quiet.from_ms + round(LATE_INTERVALS * quiet.longest_s * 1000)
-        told_ms = self.guests_told_ms(after_ms, until_ms)
-        if told_ms is None:
-            return None
-        told_ms = max(told_ms, quiet.from_ms + quiet.least_ms + 1)
-        return told_ms if told_ms <= until_ms else None
-
-    def _told_now(self, until_ms: int) -> int | None:
-        """Return by when guests had told that the stretch since the last host report is blind."""
-        state = self.state
-        if state.told_ms is not None:
-            return state.told_ms
-        return self._told(Quiet(state.host_report_ms, FAR_MS, state.longest_interval_s), until_ms)
-
-    def _blind(self) -> None:
-        """Write down which stretches of the host feed are blind, from what is known by now."""
-        state = self.state
-        dark = [(quiet.from_ms, quiet.until_ms) for quiet in state.quiets if quiet.told_ms is not None]
-        if state.told_ms is not None:
-            dark.append((state.host_report_ms, FAR_MS))
-        state.blind[HOST_AGENT] = merge_intervals(dark)
-
-    def _host_feed_heard(self, at_ms: int, interval_s: int) -> None:
+    def _host_feed_heard(self, at_ms: int, row: HostRow) -> None:
         """Take the stamp of a host report of the cluster: it ends a stretch without any."""
         state = self.state
         since_ms, longest_s = state.host_report_ms, state.longest_interval_s
         if at_ms > since_ms:
-            blind = state.told_ms is not None
-            quiet = Quiet(since_ms, at_ms, longest_s)
-            if since_ms and at_ms - since_ms > quiet.least_ms:
-                told_ms = self._told_now(at_ms)
-                quiet.told_ms = told_ms if told_ms is not None and told_ms <= at_ms else None
+            if since_ms and at_ms - since_ms > BLIND_AFTER_INTERVALS * longest_s * 1000:
+                quiet = Quiet(since_ms, at_ms, longest_s, source=self._last_report_source())
                 state.quiets = [*state.quiets, quiet][-INTERVALS_KEPT:]
-                blind = blind or quiet.told_ms is not None
-            state.host_report_ms, state.told_ms = at_ms, None
-            if blind:
-                self._blind()
+            state.host_report_ms, state.host_report_server = at_ms, row.server
         elif state.quiets and at_ms > state.quiets[0].from_ms:
-            self._split_quiet(at_ms)
-        state.longest_interval_s = max(longest_s, interval_s)
+            self._split_quiet(at_ms, source_name(row, self.cluster))
+        state.longest_interval_s = max(longest_s, row.interval_s)
 
-    def _split_quiet(self, at_ms: int) -> None:
+    def _split_quiet(self, at_ms: int, source: str) -> None:
         """Take a report that came late, by another lane, out of a stretch that was thought to hold none."""
         for place, quiet in enumerate(self.state.quiets):
             if quiet.from_ms < at_ms < quiet.until_ms:
-                parts = [replace(quiet, until_ms=at_ms, told_ms=None), replace(quiet, from_ms=at_ms, told_ms=None)]
-                parts = [part for part in parts if part.until_ms - part.from_ms > part.least_ms]
-                for part in parts:
-                    part.told_ms = self._told(part, part.until_ms)
-                self.state.quiets[place : place + 1] = parts
-                self._blind()
+                parts = [replace(quiet, until_ms=at_ms), replace(quiet, from_ms=at_ms, source=source)]
+                self.state.quiets[place : place + 1] = [
+                    part for part in parts if part.until_ms - part.from_ms > part.least_ms
+                ]
                 return
 
     def _server(self, name: str) -> ServerView | None:
@@ -504,7 +487,7 @@ class Picture:
         server = self._server(row.server)
         if server is None:
             return
-        self._host_feed_heard(at_ms, row.interval_s)
+        self._host_feed_heard(at_ms, row)
         self.news.heard.append(row.server)
         server.first_heard_ms = min(server.first_heard_ms or at_ms, at_ms)
         newest = at_ms >= server.heard_ms

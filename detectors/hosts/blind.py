@@ -10,7 +10,7 @@ from detectors.contract import State as BaseState
 from detectors.frames import BatchFrame, ClocksFrame, DueFrame, Frame
 from detectors.hosts.telling import clock_time, span
 from detectors.lanes import Lane
-from detectors.picture import Picture, Quiet
+from detectors.picture import SPOKEN_BUCKET_MS, Picture, Quiet
 from schemas.outputs import Evidence, Finding, Severity, Subject
 from schemas.source import GUEST_AGENT, HOST_AGENT, MAINTENANCE, TELEMETRY_FEEDS
 from schemas.telemetry import EVERYONE
@@ -78,6 +78,8 @@ class State(BaseState):
     """The foremost watermark when Clocks were seen first."""
     told_ms: int = 0
     """Start of the newest blind stretch of the cluster's host feed that was told."""
+    checked_ms: int = 0
+    """Start of the newest stretch without host reports for which a due time was named."""
     losses: dict[str, Loss] = field(default_factory=dict)
 
 
@@ -284,12 +286,13 @@ class Blind(Detector[Config, State]):
     def _batch(self, frame: BatchFrame, picture: Picture) -> list[Finding]:
         state = picture.state
         known = self.state
-        if state.told_ms is not None and state.host_report_ms > known.told_ms:
-            known.deadlines.set(FEED, state.told_ms)
-        elif state.quiets and state.quiets[-1].from_ms > known.told_ms:
-            told = [quiet.told_ms for quiet in state.quiets if quiet.told_ms and quiet.from_ms > known.told_ms]
-            if told:
-                known.deadlines.set(FEED, min(told))
+        if state.quiets and state.quiets[-1].from_ms > known.checked_ms:
+            known.checked_ms = state.quiets[-1].from_ms
+            known.deadlines.set(FEED, state.quiets[-1].until_ms)
+        elif FEED not in known.deadlines.due and known.told_ms < state.host_report_ms < state.guest_ms:
+            least_ms = Quiet(0, 0, state.longest_interval_s).least_ms
+            if state.guest_ms - state.host_report_ms > least_ms:
+                known.deadlines.set(FEED, state.host_report_ms + least_ms + 1)
         found: list[Finding] = []
         if FEED in known.openings.open and state.host_report_ms > known.told_ms:
             found += self._feed_back(frame, state.host_report_ms)
@@ -314,16 +317,14 @@ class Blind(Detector[Config, State]):
         for quiet in picture.quiets(frame.due_ms):
             if quiet.told_ms is None or quiet.from_ms <= self.state.told_ms:
                 continue
-            watched_ms = picture.lanes.waited_ms(
-                (HOST_AGENT,), {}, quiet.from_ms, min(quiet.until_ms, quiet.told_ms), sources=picture.state.sources
-            )
-            # Where the lane itself had a gap, that is told of the lane, once and not for each of its clusters.
             self.state.told_ms = quiet.from_ms
-            if watched_ms <= quiet.least_ms:
-                continue
             found += self._tell_feed(quiet, quiet.told_ms, frame, picture)
             if picture.state.host_report_ms > quiet.from_ms:
                 found += self._feed_back(frame, quiet.until_ms)
+        last_ms = picture.state.host_report_ms
+        if self.state.told_ms < last_ms < frame.due_ms and FEED not in self.state.deadlines.due:
+            # Quiet still, and guests have not told yet: they may at any time.
+            self.state.deadlines.set(FEED, frame.due_ms + SPOKEN_BUCKET_MS)
         return found
 
     def _tell_feed(self, quiet: Quiet, told_ms: int, frame: DueFrame, picture: Picture) -> list[Finding]:
@@ -395,7 +396,7 @@ class Blind(Detector[Config, State]):
             return state.openings.end(LOST, frame, "few hosts lose reports now")
         lost = sum(max(0, picture.servers[name].lost - state.losses[name].told) for name in active)
         fields: dict[str, Any] = {
-            "title": f"{lost} reports of {len(active)} of {servers} hosts of {picture.cluster} were lost on the way to us",
+            "title": f"{lost} reports of {len(active)} of {servers} hosts of {picture.cluster} were lost on the way",
             "numbers": {"hosts": float(len(active)), "servers": float(servers), "lost": float(lost)},
         }
         if LOST in state.openings.open:

@@ -47,6 +47,8 @@ class State(BaseState):
     """Start of the last stretch that was judged."""
     dark_ms: int = 0
     """Start of the stretch that is open."""
+    asked_ms: int = 0
+    """As of when it was judged: guests that speak later show that the cluster lives."""
 
 
 class ClusterDark(Detector[Config, State]):
@@ -86,7 +88,7 @@ class ClusterDark(Detector[Config, State]):
             found = self._close(frame, "reports of its servers come again")
             self.state.deadlines.set(KEY, state.host_report_ms + self._limit_ms(picture))
             return found
-        if state.told_ms is not None:
+        if state.guest_ms > self.state.asked_ms:
             return self._close(frame, "guest agents of the cluster speak: its host reports are lost on the way")
         return []
 
@@ -101,7 +103,7 @@ class ClusterDark(Detector[Config, State]):
         """Return when a stretch can be judged: the limit of the server heard last, and what guests need to speak."""
         limit_ms = ServerView("", interval_s=quiet.longest_s).silent_after_ms
         settle_ms = round(self.config.settle_s * 1000)
-        return picture.limit_passed_ms(FEEDS, quiet.from_ms, limit_ms, known_ms=at_ms) + settle_ms
+        return picture.limit_passed_ms(FEEDS, quiet.from_ms, limit_ms + settle_ms, known_ms=at_ms)
 
     def _due(self, frame: DueFrame, picture: Picture) -> list[Finding]:
         """Judge the oldest stretch that is not judged, as of the due time; name the next due time."""
@@ -199,7 +201,7 @@ class ClusterDark(Detector[Config, State]):
                 for server in still
             ),
         )
-        self.state.dark_ms = quiet.from_ms
+        self.state.dark_ms, self.state.asked_ms = quiet.from_ms, judged_ms
         if picture.state.host_report_ms > quiet.from_ms:
             found += self._close(frame, "reports of its servers come again")
         return found

@@ -18,6 +18,7 @@ from schemas.source import GUEST_AGENT, HOST_AGENT, MAINTENANCE
 from schemas.telemetry import HostRow
 
 FEEDS = (HOST_AGENT, MAINTENANCE)
+DARK_FEEDS = (HOST_AGENT, MAINTENANCE, GUEST_AGENT)
 NEVER = "*never-heard"
 """The key of the finding on servers never heard; no server's name begins with `*`."""
 RECENT_QUIET_MS = 3_600_000
@@ -327,12 +328,8 @@ class HostSilence(Detector[Config, State]):
         """Return when to ask again about an absence; TELL: it is a finding; NOTHING: it is none."""
         key = f"{name}/{absence.since_ms}"
         while True:
-            if absence.dark_ms and absence.base_ms <= absence.dark_ms:
-                back_ms = _came_back_ms(picture, absence.dark_ms, at_ms)
-                absence.limit_ms = round(self.config.upkeep_s * 1000)
-                if back_ms is None:
-                    return at_ms + absence.limit_ms
-                absence.base_ms, absence.overdue = back_ms, False
+            if absence.dark_ms and not self._after_dark(absence, picture, at_ms):
+                return at_ms + absence.limit_ms
             moment_ms = picture.limit_passed_ms(FEEDS, absence.base_ms, absence.limit_ms, known_ms=at_ms)
             if absence.until_ms is not None and absence.until_ms <= moment_ms:
                 if not absence.dark_ms:
@@ -351,6 +348,9 @@ class HostSilence(Detector[Config, State]):
                 absence.judge_ms = moment_ms + (round(self.config.wait_s * 1000) if wait else 0)
             if absence.judge_ms > at_ms:
                 return absence.judge_ms
+            judge_ms = self._judged_with_guests_ms(absence, picture, at_ms)
+            if judge_ms > at_ms:
+                return judge_ms
             dark = self._folded_under(absence)
             if dark is None or absence.dark_ms or dark.judged_ms > at_ms:
                 return TELL
@@ -382,6 +382,16 @@ class HostSilence(Detector[Config, State]):
             return True
         return state.counted > 0 and self._overdue(moment_ms) >= self.config.mass_share * state.counted
 
+    @staticmethod
+    def _judged_with_guests_ms(absence: Absence, picture: Picture, at_ms: int) -> int:
+        """Return when an absence that waits can be judged: what cluster_dark waits for, all three feeds, too."""
+        if absence.judge_ms == absence.moment_ms:
+            return absence.judge_ms
+        if not any(quiet.from_ms >= absence.since_ms for quiet in picture.quiets(at_ms)):
+            return absence.judge_ms
+        limit_ms = absence.limit_ms + absence.judge_ms - absence.moment_ms
+        return picture.limit_passed_ms(DARK_FEEDS, absence.base_ms, limit_ms, known_ms=at_ms)
+
     def _overdue(self, at_ms: int) -> int:
         return sum(1 for passed_ms, until_ms in self.state.overdue.values() if passed_ms <= at_ms < until_ms)
 
@@ -402,6 +412,16 @@ class HostSilence(Detector[Config, State]):
                     absence.told, absence.dark_ms = False, dark.since_ms
                     self._name(name, dark.judged_ms + 1)
         return found
+
+    def _after_dark(self, absence: Absence, picture: Picture, at_ms: int) -> bool:
+        """Tell whether the cluster that an absence is folded under was heard again: waiting counts from then on."""
+        if absence.base_ms <= absence.dark_ms:
+            absence.limit_ms = round(self.config.upkeep_s * 1000)
+            back_ms = _came_back_ms(picture, absence.dark_ms, at_ms)
+            if back_ms is None:
+                return False
+            absence.base_ms, absence.overdue = back_ms, False
+        return True
 
     def _folded_under(self, absence: Absence) -> Dark | None:
         for dark in reversed(self.state.darks):
