@@ -12,9 +12,9 @@ from detectors.failfast.calendar_edges import edge_before
 from detectors.failfast.lives import FEEDS
 from detectors.failfast.survey import NO_CONTACT, Attempt, Survey, survey
 from detectors.failfast.words import listed, utc
-from detectors.frames import BatchFrame, FindingFrame, Frame
+from detectors.frames import BatchFrame, DueFrame, FindingFrame, Frame
 from detectors.picture import Picture
-from schemas.outputs import Finding, FindingState, Severity, Subject, Verdict
+from schemas.outputs import Evidence, Finding, FindingState, Severity, Subject, Verdict
 
 TARGETS_MOST = 20_000
 """Findings judged at once: as many as a cluster may have servers."""
@@ -52,6 +52,8 @@ class Target:
     """From when on starts are asked; 0: as configured."""
     onset_ms: int = 0
     """The start of the first failing incarnation; 0: not known."""
+    evidence: tuple[Evidence, ...] = ()
+    """What the finding itself stands on: cited while no failed start is known."""
 
 
 @dataclass(slots=True)
@@ -110,17 +112,16 @@ class FaultClass(Detector[Config, ClassState]):
         """Return what a new finding, or new evidence, makes of the verdicts."""
         if isinstance(frame, FindingFrame):
             return self._target(frame, picture)
-        if not self.state.targets:
-            return []
-        if isinstance(frame, BatchFrame):
+        if isinstance(frame, DueFrame):
+            due = self.state.deadlines.pop(frame.due_ms)
+            targets = self.state.targets.values() if due else ()
+            return [found for target in targets for found in self._rule(target, frame, picture)]
+        if isinstance(frame, BatchFrame) and self.state.targets:
             news = picture.news
             moved = news.starts or news.contacts or news.failures or news.ended
             if moved and _AGAIN not in self.state.deadlines.due:
                 self.state.deadlines.set(_AGAIN, frame.at_ms + round(self.config.recheck_s * 1000))
-            return []
-        if not self.state.deadlines.pop(getattr(frame, "due_ms", -1)):
-            return []
-        return [found for target in self.state.targets.values() for found in self._rule(target, frame, picture)]
+        return []
 
     def _target(self, frame: FindingFrame, picture: Picture) -> list[Finding]:
         about = frame.finding
@@ -142,6 +143,7 @@ class FaultClass(Detector[Config, ClassState]):
             round(about.numbers.get("age_s", 0) * 1000) if stall else 0,
             round(about.numbers.get("onset_ms", 0)) if stall else 0,
             onset_ms,
+            about.evidence[:2],
         )
         return self._rule(target, frame, picture)
 
@@ -178,7 +180,6 @@ class FaultClass(Detector[Config, ClassState]):
                 target.id,
                 opened_ms=target.opened_ms,
                 severity=Severity.INFO,
-                evidence=tuple(attempt.evidence for attempt in ruling.failed),
                 **said,
             )
         moved = known is not None and (known.verdict, known.trigger) != (said["verdict"], said["trigger"])
@@ -240,6 +241,7 @@ class FaultClass(Detector[Config, ClassState]):
             "edge": f"{edge[1]}, {utc(edge[0])}" if clock and edge is not None else "",
         }
         return {
+            "evidence": tuple(attempt.evidence for attempt in failed) or target.evidence,
             "verdict": ruling.verdict,
             "trigger": "clock" if clock else "",
             "title": _title(target, ruling, clock),
