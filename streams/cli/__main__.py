@@ -1,6 +1,5 @@
-"""`python -m streams.cli`: the same as `leapwatch`."""
+"""`python -m streams.cli`: the command line without an installed script."""
 
 from streams.cli.main import run
 
-if __name__ == "__main__":
-    run()
+run()

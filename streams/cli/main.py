@@ -16,13 +16,16 @@ from streams.cli import (
     config,
     dead_letters,
     decisions,
+    demo,
     detectors,
     doctor,
     findings,
     inventory,
+    replay,
     score,
     simulate,
     topics,
+    worker,
 )
 from streams.cli.exits import Exit, Failure
 
@@ -60,6 +63,10 @@ for name, group in (
 app.command("doctor")(doctor.doctor)
 app.command("score")(score.score)
 app.command("simulate")(simulate.simulate)
+app.command("replay")(replay.replay)
+app.command("capture")(replay.capture)
+app.command("worker")(worker.worker)
+app.command("demo")(demo.demo)
 
 
 def _version(wanted: bool) -> None:
