@@ -25,12 +25,12 @@ def ms(text: str) -> int:
         ("2038-01-19T03:24:08", "2038-01-19T03:14:08", ["the end of 31-bit time (2038)"]),
     ],
 )
-def test_edges_have_names(at, edge, names):
+def test_edges_have_names(at: str, edge: str, names: list[str]) -> None:
     assert (ms(edge), ", ".join(names)) == edge_before(ms(at))
 
 
 @pytest.mark.parametrize(
     "at", ["2012-02-28T23:59:59.999", "2012-02-29T00:10:00.001", "2038-01-19T03:14:07.999", "2038-01-19T03:24:08.001"]
 )
-def test_outside_ten_minutes_there_is_no_edge(at):
+def test_outside_ten_minutes_there_is_no_edge(at: str) -> None:
     assert None is edge_before(ms(at))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from schemas.outputs import Finding
@@ -23,7 +25,7 @@ def heal(log: Log, at_s: float, name: str, to_server: str, from_server: str = "s
     return log.maintenance(at_s, "VM_HEALED", vm=name, from_server=from_server, to_server=to_server)
 
 
-def fail(log: Log, at_s: float, name: str, server: str, incarnation: int = 2, **fields: str) -> Log:
+def fail(log: Log, at_s: float, name: str, server: str, incarnation: int = 2, **fields: Any) -> Log:
     return log.guest(at_s, name, "START_FAILED", server=server, incarnation=incarnation, **{**FAILS, **fields})
 
 
@@ -33,7 +35,7 @@ def one_failed() -> Log:
     return fail(log, 30, "v1", "s2")
 
 
-def test_second_healed_vm_that_fails_opens_it_in_its_frame():
+def test_second_healed_vm_that_fails_opens_it_in_its_frame() -> None:
     log = fail(one_failed(), 40, "v2", "s3")
     finding = found(log)[0]
 
@@ -46,17 +48,17 @@ def test_second_healed_vm_that_fails_opens_it_in_its_frame():
     assert (2, 1, 2) == tuple(finding.numbers[name] for name in ("vms", "from_servers", "to_servers"))
 
 
-def test_one_vm_that_fails_again_and_again_is_one():
+def test_one_vm_that_fails_again_and_again_is_one() -> None:
     log = fail(fail(one_failed(), 40, "v1", "s2", 3), 50, "v1", "s2", 4)
 
     assert [] == found(log)
 
 
-def test_another_signature_is_another_fault():
+def test_another_signature_is_another_fault() -> None:
     assert [] == found(fail(one_failed(), 40, "v2", "s3", error_code="OTHER"))
 
 
-def test_healing_off_a_server_that_is_not_in_hi_is_no_cascade():
+def test_healing_off_a_server_that_is_not_in_hi_is_no_cascade() -> None:
     log = Log().inventory(4)
     heal(heal(log, 20, "v1", "s2"), 21, "v2", "s3")
     fail(fail(log, 30, "v1", "s2"), 40, "v2", "s3")
@@ -65,7 +67,7 @@ def test_healing_off_a_server_that_is_not_in_hi_is_no_cascade():
 
 
 @pytest.mark.parametrize(("healed_s", "findings"), [(159.999, 1), (160, 1), (160.001, 0)])
-def test_healing_long_after_the_server_is_ready_again_is_no_cascade(healed_s, findings):
+def test_healing_long_after_the_server_is_ready_again_is_no_cascade(healed_s: float, findings: int) -> None:
     """READY at 100 s; brokers' clocks may differ by a minute."""
     log = hi(hi(Log().inventory(4), 10), 100, state="READY")
     heal(heal(log, healed_s, "v1", "s2"), healed_s, "v2", "s3")
@@ -75,7 +77,7 @@ def test_healing_long_after_the_server_is_ready_again_is_no_cascade(healed_s, fi
 
 
 @pytest.mark.parametrize("late", ["healing", "hi"])
-def test_lanes_may_bring_the_explanation_last(late):
+def test_lanes_may_bring_the_explanation_last(late: str) -> None:
     log = Log().inventory(4)
     if late == "healing":
         hi(log, 10)
@@ -89,7 +91,7 @@ def test_lanes_may_bring_the_explanation_last(late):
 
 
 @pytest.mark.parametrize(("healed_s", "findings"), [(90, 1), (90.001, 0)])
-def test_failures_before_the_healing_are_not_its_doing(healed_s, findings):
+def test_failures_before_the_healing_are_not_its_doing(healed_s: float, findings: int) -> None:
     """Started at 30 s: a healing stamped up to a minute later may still have brought it here."""
     log = hi(Log().inventory(4), 10)
     log.guest(30, "v1", "START", server="s2", incarnation=2).guest(30, "v2", "START", server="s3", incarnation=2)
@@ -99,7 +101,7 @@ def test_failures_before_the_healing_are_not_its_doing(healed_s, findings):
     assert findings == len(found(log))
 
 
-def test_failure_on_a_third_server_counts_by_its_own_healing():
+def test_failure_on_a_third_server_counts_by_its_own_healing() -> None:
     log = fail(one_failed(), 35, "v2", "s4")
 
     assert [] == found(log)
@@ -120,14 +122,14 @@ def silent_cascade() -> Log:
     return log
 
 
-def test_time_outs_are_a_signature_too():
+def test_time_outs_are_a_signature_too() -> None:
     finding = found(silent_cascade())[0]
 
     assert ("no contact", START_MS + 1_561_000) == (finding.subject.signature, finding.opened_ms)
     assert "v1 from s1 to s2: no contact; v2 from s1 to s3: no contact" == finding.facts["lineage"]
 
 
-def test_our_own_verdict_on_a_server_counts_like_the_fabric_controllers():
+def test_our_own_verdict_on_a_server_counts_like_the_fabric_controllers() -> None:
     """s1 is given up by three time-outs alone; its VMs are healed, and fail."""
     log = Log().inventory(4).host(-60, "s1", vms=[])
     for at_s in range(0, 4680, 60):
@@ -150,34 +152,34 @@ def states(log: Log) -> list[str]:
     return [finding.state for finding in found(log)]
 
 
-def test_closes_when_each_vm_has_made_contact():
+def test_closes_when_each_vm_has_made_contact() -> None:
     log = ready(fail(one_failed(), 40, "v2", "s3"), 50, "v1", "s2")
 
     assert ["OPEN"] == states(log)
     assert ["OPEN", "CLOSED"] == states(ready(log, 60, "v2", "s3"))
 
 
-def test_a_vm_healed_once_more_is_on_its_way_and_not_gone():
+def test_a_vm_healed_once_more_is_on_its_way_and_not_gone() -> None:
     log = ready(fail(one_failed(), 40, "v2", "s3"), 50, "v1", "s2")
     heal(log, 60, "v2", "s4", "s3")
 
     assert ["OPEN"] == states(log)
 
 
-def test_a_deallocated_vm_is_gone():
+def test_a_deallocated_vm_is_gone() -> None:
     log = ready(fail(one_failed(), 40, "v2", "s3"), 50, "v1", "s2")
     log.maintenance(60, "VM_DEALLOCATED", vm="v2", server="s3")
 
     assert ["OPEN", "CLOSED"] == states(log)
 
 
-def test_a_third_vm_updates_it():
+def test_a_third_vm_updates_it() -> None:
     log = fail(heal(fail(one_failed(), 40, "v2", "s3"), 41, "v3", "s4"), 50, "v3", "s4")
 
     assert [("OPEN", 2), ("UPDATED", 3)] == [(finding.state, finding.numbers["vms"]) for finding in found(log)]
 
 
-def test_what_recovered_before_the_second_failed_is_still_part_of_it():
+def test_what_recovered_before_the_second_failed_is_still_part_of_it() -> None:
     log = fail(ready(one_failed(), 35, "v1", "s2"), 40, "v2", "s3")
 
     assert ["OPEN"] == states(log)

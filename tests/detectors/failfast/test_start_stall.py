@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.failfast.start_stall import StartStall, StallState
+from detectors.failfast.start_stall import StallState, StartStall
 from schemas.outputs import Finding
 from streams.engine.runner import Runner
 from tests.kit import START_MS, Log, run, short, vm
@@ -67,7 +68,7 @@ def stalled(count: int, servers: int = 4, first_s: float = 100) -> Cluster:
     return cluster
 
 
-def test_the_arithmetic_of_the_docstring():
+def test_the_arithmetic_of_the_docstring() -> None:
     for rate, ratio, needed in ((0.93, 7.64, 7), (0.95, 10.5, 6), (0.857, 3.99, 10)):
         factor = (1 - rate / 2) / (1 - rate)
 
@@ -76,15 +77,15 @@ def test_the_arithmetic_of_the_docstring():
 
 
 @pytest.mark.parametrize(("count", "findings"), [(6, 0), (7, 1), (8, 1)])
-def test_seven_stalled_starts_in_a_row_suffice_at_the_prior_rate(count, findings):
+def test_seven_stalled_starts_in_a_row_suffice_at_the_prior_rate(count: int, findings: int) -> None:
     assert findings == len([f for f in stalled(count).found(600) if f.state == "OPEN"])
 
 
-def test_ten_stalled_starts_on_two_servers_suffice():
+def test_ten_stalled_starts_on_two_servers_suffice() -> None:
     assert 1 == len([f for f in stalled(10, servers=2).found(600) if f.state == "OPEN"])
 
 
-def test_it_is_told_within_six_minutes_after_the_tenth():
+def test_it_is_told_within_six_minutes_after_the_tenth() -> None:
     cluster = stalled(10)
     finding = cluster.found(900)[0]
     tenth_s = cluster.starts[9][0]
@@ -93,12 +94,12 @@ def test_it_is_told_within_six_minutes_after_the_tenth():
     assert finding.at_ms <= START_MS + (tenth_s + 375) * 1000
 
 
-def test_opened_when_the_deciding_start_reached_its_age():
+def test_opened_when_the_deciding_start_reached_its_age() -> None:
     assert ["start_stall c1 OPEN 406s"] == short(stalled(7).found(480))
 
 
 @pytest.mark.parametrize("count", [10, 40])
-def test_one_server_alone_never_suffices(count):
+def test_one_server_alone_never_suffices(count: int) -> None:
     cluster = Cluster()
     for n in range(count):
         cluster.start(100 + n, "s1")
@@ -107,7 +108,7 @@ def test_one_server_alone_never_suffices(count):
 
 
 @pytest.mark.parametrize(("elsewhere", "findings"), [(1, 0), (3, 0), (4, 1)])
-def test_without_its_worst_server_the_rest_must_still_speak(elsewhere, findings):
+def test_without_its_worst_server_the_rest_must_still_speak(elsewhere: int, findings: int) -> None:
     cluster = Cluster()
     for n in range(20):
         cluster.start(100 + n, "s1")
@@ -118,7 +119,7 @@ def test_without_its_worst_server_the_rest_must_still_speak(elsewhere, findings)
 
 
 @pytest.mark.parametrize(("contact_s", "findings"), [(299.999, 0), (300, 0), (300.001, 1)])
-def test_contact_at_exactly_the_age_is_contact(contact_s, findings):
+def test_contact_at_exactly_the_age_is_contact(contact_s: float, findings: int) -> None:
     cluster = Cluster()
     for n in range(10):
         cluster.start(100 + n, cluster.names[n % 4], contact_s)
@@ -126,7 +127,7 @@ def test_contact_at_exactly_the_age_is_contact(contact_s, findings):
     assert findings == len([f for f in cluster.found(600) if f.state == "OPEN"])
 
 
-def test_a_sound_cluster_says_nothing():
+def test_a_sound_cluster_says_nothing() -> None:
     """One in ten is late, here and there: worse than learned, and no stall."""
     cluster = Cluster()
     for n in range(300):
@@ -135,7 +136,7 @@ def test_a_sound_cluster_says_nothing():
     assert [] == cluster.found(4000)
 
 
-def test_half_of_all_starts_is_enough_in_time():
+def test_half_of_all_starts_is_enough_in_time() -> None:
     cluster = Cluster(7)
     for n in range(60):
         cluster.start(70 + 10 * n, cluster.names[n % 7], None if n % 2 else 20)
@@ -143,7 +144,7 @@ def test_half_of_all_starts_is_enough_in_time():
     assert ["OPEN"] == [f.state for f in cluster.found(1300) if f.state != "UPDATED"]
 
 
-def test_servers_that_are_silent_give_no_evidence():
+def test_servers_that_are_silent_give_no_evidence() -> None:
     """Power is lost a minute after the starts: nobody knows what became of them."""
     cluster = stalled(20)
     cluster.quiet = dict.fromkeys(cluster.names, (170.0, 4000.0))
@@ -151,7 +152,7 @@ def test_servers_that_are_silent_give_no_evidence():
     assert [] == cluster.found(3900)
 
 
-def test_starts_ended_before_their_age_give_no_evidence():
+def test_starts_ended_before_their_age_give_no_evidence() -> None:
     cluster = stalled(20)
     log = cluster.log(100)
     for n, (at_s, name, server) in enumerate(cluster.starts):
@@ -165,7 +166,7 @@ def test_starts_ended_before_their_age_give_no_evidence():
     assert [] == run(log.frames, only=ONLY)
 
 
-def test_vms_in_the_first_report_of_a_server_are_no_starts():
+def test_vms_in_the_first_report_of_a_server_are_no_starts() -> None:
     """An engine that begins to read sees VMs without contact that began long ago."""
     log = Log().inventory(4)
     for n in range(4):
@@ -178,7 +179,7 @@ def test_vms_in_the_first_report_of_a_server_are_no_starts():
     assert [] == run(log.frames, only=ONLY)
 
 
-def test_clusters_without_guest_agents_have_no_stalls():
+def test_clusters_without_guest_agents_have_no_stalls() -> None:
     cluster = stalled(20)
     cluster.ga = "none"
 
@@ -194,7 +195,7 @@ def detector_of(runner: Runner) -> StartStall:
     return found
 
 
-def test_a_quick_cluster_is_judged_sooner():
+def test_a_quick_cluster_is_judged_sooner() -> None:
     """Two hundred starts in contact within 20 s: a stall is seen at the least age of 60 s, not at 300 s."""
     cluster = Cluster()
     for n in range(240):
@@ -207,7 +208,7 @@ def test_a_quick_cluster_is_judged_sooner():
     assert 60 == finding.numbers["age_s"]
 
 
-def test_a_stall_teaches_nothing():
+def test_a_stall_teaches_nothing() -> None:
     cluster = Cluster()
     for n in range(100):
         cluster.start(70 + 5 * n, cluster.names[n % 4], 20)
@@ -220,7 +221,7 @@ def test_a_stall_teaches_nothing():
     assert (100, 0) == (sum(state.ages), state.ages[-1])
 
 
-def test_single_late_starts_are_learned_when_they_prove_to_be_single():
+def test_single_late_starts_are_learned_when_they_prove_to_be_single() -> None:
     cluster = Cluster()
     for n in range(40):
         cluster.start(70 + 5 * n, cluster.names[n % 4], 400 if n == 20 else 20)
@@ -231,7 +232,7 @@ def test_single_late_starts_are_learned_when_they_prove_to_be_single():
     assert (40, 1, []) == (sum(state.ages), state.ages[-1], state.held)
 
 
-def test_the_histogram_is_bounded():
+def test_the_histogram_is_bounded() -> None:
     detector = StartStall(StartStall.Config(), StallState())
     for _ in range(20_000):
         detector._count(3)
@@ -243,7 +244,7 @@ def test_the_histogram_is_bounded():
 
 
 @pytest.mark.parametrize(("good", "states"), [(9, ["OPEN"]), (10, ["OPEN", "CLOSED"])])
-def test_ten_starts_in_contact_in_a_row_close_it(good, states):
+def test_ten_starts_in_contact_in_a_row_close_it(good: int, states: list[str]) -> None:
     cluster = stalled(10)
     for n in range(good):
         cluster.start(1000 + n, cluster.names[n % 4], 20)
@@ -251,7 +252,7 @@ def test_ten_starts_in_contact_in_a_row_close_it(good, states):
     assert states == [f.state for f in cluster.found(1600) if f.state != "UPDATED"]
 
 
-def test_missing_data_never_closes_it():
+def test_missing_data_never_closes_it() -> None:
     cluster = stalled(10)
     log = cluster.log(600)
     log.clocks(50_000, gaps=[(601, 50_000)])
@@ -264,10 +265,8 @@ def test_missing_data_never_closes_it():
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.floats(0.93, 0.99))
-def test_no_false_alarm_while_starts_do_as_well_as_the_rate(seed, rate):
+def test_no_false_alarm_while_starts_do_as_well_as_the_rate(seed: int, rate: float) -> None:
     """A thousand starts at the prior rate or better, drawn anew: alarms are one in a thousand such runs at most."""
-    import random  # noqa: PLC0415
-
     draw = random.Random(seed)
     log_ratio, up = 0.0, math.log((1 - 0.93 / 2) / (1 - 0.93))
     for _ in range(1000):
