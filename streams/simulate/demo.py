@@ -178,14 +178,21 @@ def _workers(folder: Path, bootstrap: str) -> Iterator[list[tuple[str, subproces
         "[web]\nintake = 0\nengine = 0\nfleet = 0\n"
         '[log]\nlevel = "warning"\n'
     )
+    # What leads other commands to a broker (LEAPWATCH_KAFKA_BOOTSTRAP) must not lead these away from this one.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LEAPWATCH_")}
     running = []
     try:
         for role in ("intake", "engine"):
             log = folder / f"{role}.log"
             with log.open("wb") as out:
-                command = [sys.executable, "-m", "streams.cli.main", "worker", "--role", role, "--config", str(config)]
+                command = [sys.executable, "-m", "streams.cli", "worker", "--role", role, "--config", str(config)]
                 process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    env=environment,
                 )
             running.append((role, process, log))
         yield running
