@@ -37,6 +37,11 @@ def finding_id(detector: str, subject: Subject, opened_by: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
 
 
+def _floats(numbers: dict[str, float]) -> dict[str, float]:
+    """Return numbers as what they are declared to be: a saved 3 comes back as 3.0, and the bytes must be the same."""
+    return {name: float(value) for name, value in numbers.items()}
+
+
 @dataclass(slots=True)
 class Deadlines:
     """Due times by key, the earliest first; a key has one due time, naming it again moves it."""
@@ -129,7 +134,7 @@ class Openings:
             verdict=verdict,
             trigger=trigger,
             evidence=evidence[:EVIDENCE_KEPT],
-            numbers=numbers or {},
+            numbers=_floats(numbers or {}),
             facts=facts or {},
             advised=advised,
             supersedes=supersedes,
@@ -148,6 +153,8 @@ class Openings:
             return []
         if "evidence" in changes:
             changes["evidence"] = changes["evidence"][:EVIDENCE_KEPT]
+        if "numbers" in changes:
+            changes["numbers"] = _floats(changes["numbers"])
         if all(getattr(known.finding, name) == value for name, value in changes.items()):
             return []
         if not at_once and frame.at_ms < known.finding.at_ms + UPDATE_EVERY_MS:

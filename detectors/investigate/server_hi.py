@@ -199,7 +199,7 @@ class ServerHi(Detector[HiConfig, HiState]):
     def _ready(self, server: str, frame: Frame, at_ms: int) -> list[Finding]:
         """Close because the FC said READY at `at_ms`; the number `ended_ms` tells the followers when that was."""
         return [
-            replace(closed, numbers={**closed.numbers, "ended_ms": at_ms})
+            replace(closed, numbers={**closed.numbers, "ended_ms": float(at_ms)})
             for closed in self._end(server, frame, "the FC reports the server READY")
         ]
 
