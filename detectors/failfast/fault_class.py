@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from detectors.contract import Detector, State
+from detectors.contract import EVIDENCE_KEPT, Detector, State
 from detectors.failfast.calendar_edges import edge_before
 from detectors.failfast.lives import FEEDS
 from detectors.failfast.survey import NO_CONTACT, Attempt, Survey, survey
@@ -36,6 +36,9 @@ class Config:
     recheck_s: float = field(default=15.0, metadata={"least": 1, "most": 3600})
     """Seconds after new starts, contacts or failures until the verdicts are looked at again. Source: a choice; a
     verdict that moves is told within the minute."""
+    retell_s: float = field(default=300.0, metadata={"least": 10, "most": 86_400})
+    """Seconds between two updates of a verdict that has not moved: only its numbers have. Source: a choice; with a
+    cluster's worth of findings to judge, each told every 10 s, nobody could read them."""
 
 
 @dataclass(slots=True)
@@ -72,6 +75,20 @@ class Ruling:
     failed: list[Attempt]
     succeeded_elsewhere: int = 0
     followed: int = 0
+    ga: list[str] = field(default_factory=list)
+    """Versions of the guest agent among the failed; `ha` of the host agent."""
+    ha: list[str] = field(default_factory=list)
+    vms: int = 0
+    servers: int = 0
+    racks: int = 0
+
+    def __post_init__(self) -> None:
+        """Count once what every finding judged by this ruling tells."""
+        self.ga = sorted({attempt.ga_version for attempt in self.failed if attempt.ga_version})
+        self.ha = sorted({attempt.ha_version for attempt in self.failed if attempt.ha_version})
+        self.vms = len({attempt.vm for attempt in self.failed})
+        self.servers = len({attempt.server for attempt in self.failed})
+        self.racks = len({attempt.rack for attempt in self.failed if attempt.rack})
 
 
 class FaultClass(Detector[Config, ClassState]):
@@ -104,8 +121,9 @@ class FaultClass(Detector[Config, ClassState]):
 
     def __init__(self, config: Any, state: Any = None) -> None:
         super().__init__(config, state)
-        # Not state: the surveys of the present frame, in which the picture does not change.
+        # Not state: the surveys of the present frame, in which the picture does not change, and what they rule.
         self._surveys: dict[tuple[int, int], Survey] = {}
+        self._rulings: dict[tuple[int, int, str], Ruling] = {}
         self._surveyed = (-1, -1)
 
     def step(self, frame: Frame, picture: Picture) -> list[Finding]:
@@ -133,7 +151,8 @@ class FaultClass(Detector[Config, ClassState]):
             return []
         if about.id not in targets and len(targets) >= TARGETS_MOST:
             return []
-        onset_ms = targets[about.id].onset_ms if about.id in targets else 0
+        known = about.id in targets
+        onset_ms = targets[about.id].onset_ms if known else 0
         stall = about.detector == "start_stall"
         target = targets[about.id] = Target(
             about.id,
@@ -145,7 +164,8 @@ class FaultClass(Detector[Config, ClassState]):
             onset_ms,
             about.evidence[:2],
         )
-        return self._rule(target, frame, picture)
+        # An update of a finding brings no evidence that the recheck would not see.
+        return [] if known else self._rule(target, frame, picture)
 
     # -- the verdict ---------------------------------------------------------------------------------------------
 
@@ -153,7 +173,7 @@ class FaultClass(Detector[Config, ClassState]):
         """Return the survey that a target is judged by; made once a frame for all that ask for the same."""
         place = (frame.offset, getattr(frame, "due_ms", -1))
         if self._surveyed != place:
-            self._surveys, self._surveyed = {}, place
+            self._surveys, self._rulings, self._surveyed = {}, {}, place
         no_contact_ms = target.no_contact_ms or round(self.config.no_contact_s * 1000)
         since_ms = target.since_ms or frame.at_ms - round(self.config.lookback_s * 1000)
         key = (since_ms, no_contact_ms)
@@ -164,7 +184,7 @@ class FaultClass(Detector[Config, ClassState]):
     def _rule(self, target: Target, frame: Frame, picture: Picture) -> list[Finding]:
         seen = self._survey(target, frame, picture)
         signature = _signature(target, seen)
-        ruling = self._judge(target, signature, seen)
+        ruling = self._ruling(target, signature, seen)
         known = self.state.openings.get(target.id)
         if not ruling.failed and known is not None and known.verdict != Verdict.INCONCLUSIVE:
             # No start has failed of late: that takes nothing back.
@@ -183,7 +203,20 @@ class FaultClass(Detector[Config, ClassState]):
                 **said,
             )
         moved = known is not None and (known.verdict, known.trigger) != (said["verdict"], said["trigger"])
+        # What is missing for a verdict is told as it changes; of a verdict that stands only the numbers change.
+        open_question = known is not None and ruling.verdict == Verdict.INCONCLUSIVE
+        retell_ms = self.config.retell_s * 1000
+        if known is not None and not moved and not open_question and frame.at_ms < known.at_ms + retell_ms:
+            return []
         return self.state.openings.update(target.id, frame, at_once=moved, **said)
+
+    def _ruling(self, target: Target, signature: str, seen: Survey) -> Ruling:
+        """Return what the survey rules of a signature: one ruling for all findings that it is the same of."""
+        key = (seen.since_ms, target.no_contact_ms, signature)
+        ruling = self._rulings.get(key)
+        if ruling is None or not ruling.failed:
+            ruling = self._rulings[key] = self._judge(target, signature, seen)
+        return ruling
 
     def _judge(self, target: Target, signature: str, seen: Survey) -> Ruling:
         failed = seen.failed(signature)
@@ -227,29 +260,27 @@ class FaultClass(Detector[Config, ClassState]):
     def _said(self, target: Target, signature: str, ruling: Ruling) -> dict[str, Any]:
         failed = ruling.failed
         edge = edge_before(target.onset_ms) if target.onset_ms else None
-        ga = sorted({attempt.ga_version for attempt in failed if attempt.ga_version})
-        ha = sorted({attempt.ha_version for attempt in failed if attempt.ha_version})
-        clock = edge is not None and (len(ga) > 1 or len(ha) > 1)
+        clock = edge is not None and (len(ruling.ga) > 1 or len(ruling.ha) > 1)
         facts = {
             "about": target.id,
             "about_detector": target.detector,
             "reasons": "; ".join(ruling.reasons),
             "signature": signature,
-            "ga_versions": listed(ga),
-            "ha_versions": listed(ha),
+            "ga_versions": listed(ruling.ga),
+            "ha_versions": listed(ruling.ha),
             "onset": utc(target.onset_ms) if target.onset_ms else "",
             "edge": f"{edge[1]}, {utc(edge[0])}" if clock and edge is not None else "",
         }
         return {
-            "evidence": tuple(attempt.evidence for attempt in failed) or target.evidence,
+            "evidence": tuple(attempt.evidence for attempt in failed[:EVIDENCE_KEPT]) or target.evidence,
             "verdict": ruling.verdict,
             "trigger": "clock" if clock else "",
             "title": _title(target, ruling, clock),
             "explanation": self._explanation(target, ruling, facts, clock),
             "numbers": {
-                "vms": len({attempt.vm for attempt in failed}),
-                "servers": len({attempt.server for attempt in failed}),
-                "racks": len({attempt.rack for attempt in failed if attempt.rack}),
+                "vms": ruling.vms,
+                "servers": ruling.servers,
+                "racks": ruling.racks,
                 "failed": len(failed),
                 "succeeded_elsewhere": ruling.succeeded_elsewhere,
                 "followed": ruling.followed,

@@ -35,6 +35,10 @@ class Config:
     """Seconds ahead of all other lanes: explanations are accepted no later than that. Source: CATALOGUE, blind."""
     again_s: float = 30.0
     """Seconds behind at which a late lane has caught up: half of `behind_s`, so that it does not flap."""
+    settle_s: float = 10.0
+    """Seconds for which a lane must be far behind or ahead: the first lane read after an outage is so for a second."""
+    tell_again_s: float = 60.0
+    """Seconds by which lateness must change to be told again."""
     critical_s: float = 300.0
     """Seconds behind from which a host-agent or guest-agent lane, which hides every reporter of its clusters, is
     critical: a restarted intake is back long before. Source: our judgement."""
@@ -52,21 +56,21 @@ class Config:
 
 @dataclass(slots=True)
 class Seen:
-    """What was seen of a lane: where it stood, and where the foremost of the others was when it came there."""
+    """What was seen of a lane: where it stood, and where the foremost was when it came there."""
 
     watermark_ms: int
-    others_ms: int
+    foremost_ms: int
+    run_ms: int
 
 
 @dataclass(slots=True)
 class Loss:
-    """Reports lost of one host."""
+    """Reports lost of one host, in one finding or several."""
 
     told: int
     """Of the losses that the picture counts in this run, how many belong to findings closed before."""
     at_ms: int
     """Stamp of the report that showed the newest loss."""
-    active: bool = False
 
 
 @dataclass(slots=True)
@@ -74,8 +78,12 @@ class State(BaseState):
     """The lanes as seen last (of the partition); the stretch told last and the hosts' losses (of a cluster)."""
 
     seen: dict[str, Seen] = field(default_factory=dict)
-    first_ms: int = -1
-    """The foremost watermark when Clocks were seen first."""
+    foremost_ms: int = -1
+    """The foremost watermark."""
+    run_ms: int = 0
+    """How far the foremost went since Clocks were seen first; a leap (an outage, a stepped clock) counts as 10 s."""
+    since: dict[str, int] = field(default_factory=dict)
+    """Since when (by `run_ms`) a lane is far behind or ahead."""
     told_ms: int = 0
     """Start of the newest blind stretch of the cluster's host feed that was told."""
     checked_ms: int = 0
@@ -128,37 +136,51 @@ class Blind(Detector[Config, State]):
         lanes = picture.lanes.lanes
         found: list[Finding] = []
         for key in dict.fromkeys(f"{stretch.feed}/{stretch.lane}" for stretch in frame.clocks.stretches):
-            found += self._gap(key, lanes[key], frame)
+            if key in lanes:
+                found += self._gap(key, lanes[key], frame)
+        if not lanes:
+            return found
         marks = {key: lane.watermark_ms for key, lane in lanes.items()}
         order = sorted(marks.values(), reverse=True)
         foremost, second = order[0], order[1] if len(order) > 1 else order[0]
+        state = self.state
+        state.run_ms += min(PULSED_GAP_MS, max(0, foremost - state.foremost_ms)) if state.foremost_ms >= 0 else 0
+        state.foremost_ms = max(foremost, state.foremost_ms)
         for key, watermark_ms in marks.items():
-            seen = self.state.seen.get(key)
+            seen = state.seen.get(key)
             if seen is None or seen.watermark_ms != watermark_ms:
-                self.state.seen[key] = Seen(watermark_ms, foremost)
-        standing = [key for key, lane in lanes.items() if self._stands(key, lane, foremost)]
-        ahead = ""
-        if len(lanes) > 2 and foremost - second > self._ms(self.config.ahead_s) and not standing:
-            ahead = max(marks, key=lambda key: marks[key])
+                state.seen[key] = Seen(watermark_ms, foremost, state.run_ms)
+        standing = [key for key, lane in lanes.items() if self._stands(key, lane)]
+        far = len(lanes) > 2 and foremost - second > self._ms(self.config.ahead_s) and not standing
+        leader = max(marks, key=lambda key: marks[key])
         for key, lane in lanes.items():
-            found += self._ahead(key, lane, frame, second if key == ahead else None)
-            found += self._late(key, lane, frame, second if ahead else foremost, stands=key in standing)
+            ahead = self._holds(f"{key}/ahead", holds=far and key == leader)
+            found += self._ahead(key, lane, frame, second if ahead else None)
+            found += self._late(key, lane, frame, second if far else foremost, stands=key in standing)
         return found + self._unread(frame, foremost, lanes)
+
+    def _holds(self, place: str, *, holds: bool) -> bool:
+        """Tell whether something has held for long enough to be believed."""
+        if not holds:
+            self.state.since.pop(place, None)
+            return False
+        since_ms = self.state.since.setdefault(place, self.state.run_ms)
+        return self.state.run_ms - since_ms >= self._ms(self.config.settle_s)
 
     @staticmethod
     def _ms(seconds: float) -> int:
         return round(seconds * 1000)
 
-    def _stands(self, key: str, lane: Lane, foremost_ms: int) -> bool:
+    def _stands(self, key: str, lane: Lane) -> bool:
         allowed_ms = self._ms(self.config.still_s) + max(0, lane.gap_ms - PULSED_GAP_MS)
-        return foremost_ms - self.state.seen[key].others_ms > allowed_ms
+        return self.state.run_ms - self.state.seen[key].run_ms > allowed_ms
 
     def _late(self, key: str, lane: Lane, frame: ClocksFrame, foremost_ms: int, *, stands: bool) -> list[Finding]:
         """Return what a lane's lateness brings: standing still, or far behind."""
         config = self.config
         behind_ms = foremost_ms - lane.watermark_ms
         slack_ms = max(0, lane.gap_ms - PULSED_GAP_MS)
-        late = stands or behind_ms > self._ms(config.behind_s) + slack_ms
+        late = self._holds(f"{key}/late", holds=behind_ms > self._ms(config.behind_s) + slack_ms) or stands
         place = f"{key}/late"
         if place in self.state.openings.open and not stands and behind_ms <= self._ms(config.again_s) + slack_ms:
             return self.state.openings.end(place, frame, "its watermark runs with the others again")
@@ -174,10 +196,13 @@ class Blind(Detector[Config, State]):
         }
         known = self.state.openings.get(place)
         if known is not None:
-            return self.state.openings.update(place, frame, at_once=known.severity != severity, **fields)
+            worse = known.severity != severity
+            if not worse and abs(behind_ms / 1000 - known.numbers["behind_s"]) < config.tell_again_s:
+                return []
+            return self.state.openings.update(place, frame, at_once=worse, **fields)
         opened_ms = lane.watermark_ms + self._ms(config.behind_s) + slack_ms
         if stands:
-            opened_ms = self.state.seen[key].others_ms + self._ms(config.still_s) + slack_ms
+            opened_ms = self.state.seen[key].foremost_ms + self._ms(config.still_s) + slack_ms
         return self._open(
             place,
             frame,
@@ -201,7 +226,7 @@ class Blind(Detector[Config, State]):
             "numbers": {"ahead_s": ahead_ms / 1000},
         }
         if place in self.state.openings.open:
-            return self.state.openings.update(place, frame, **fields)
+            return []
         return self._open(
             place,
             frame,
@@ -259,21 +284,19 @@ class Blind(Detector[Config, State]):
     def _unread(self, frame: ClocksFrame, foremost_ms: int, lanes: dict[str, Lane]) -> list[Finding]:
         """Return what lanes bring of which no Clocks ever told, while others go on."""
         state = self.state
-        if state.first_ms < 0:
-            state.first_ms = foremost_ms
         found: list[Finding] = []
         known = {lane.feed for lane in lanes.values()}
         for feed in TELEMETRY_FEEDS:
             key = f"{feed}/unread"
             if feed in known:
                 found += state.openings.end(key, frame, "it is read now")
-            elif foremost_ms - state.first_ms > self._ms(self.config.still_s):
+            elif state.run_ms > self._ms(self.config.still_s):
                 found += self._open(
                     key,
                     frame,
                     Subject(feed=feed, lane=frame.partition),
                     f"unread/{feed}/{frame.partition}",
-                    opened_ms=state.first_ms + self._ms(self.config.still_s),
+                    opened_ms=foremost_ms - state.run_ms + self._ms(self.config.still_s),
                     severity=Severity.WARNING,
                     title=f"lane {frame.partition} of {feed} has never been read",
                     explanation=f"Other lanes of the partition go on. {EFFECT} See whether an intake of {feed} runs.",
@@ -361,9 +384,8 @@ class Blind(Detector[Config, State]):
         quiet_ms = loss.at_ms + self._ms(self.config.lost_quiet_s)
         lost = server.lost - loss.told
         if lost <= 0 or frame.due_ms >= quiet_ms:
-            loss.told, loss.active = server.lost, False
+            loss.told = server.lost
             return state.openings.end(name, frame, "no further report was lost") + self._mass(frame, picture)
-        loss.active = True
         state.deadlines.set(name, quiet_ms)
         found = self._mass(frame, picture)
         if LOST in state.openings.open:
@@ -389,7 +411,14 @@ class Blind(Detector[Config, State]):
     def _mass(self, frame: DueFrame, picture: Picture) -> list[Finding]:
         """Fold the hosts' losses into one finding while they are many; close it when they are few again."""
         state, config = self.state, self.config
-        active = [name for name, loss in state.losses.items() if loss.active and name in picture.servers]
+        quiet_ms = self._ms(config.lost_quiet_s)
+        active = [
+            name
+            for name, loss in state.losses.items()
+            if name in picture.servers
+            and picture.servers[name].lost > loss.told
+            and loss.at_ms <= frame.due_ms < loss.at_ms + quiet_ms
+        ]
         servers = picture.counted_servers()
         many = servers > 0 and len(active) >= max(config.mass_share * servers, config.mass_servers)
         if not many:

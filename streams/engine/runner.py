@@ -20,6 +20,7 @@ from detectors.frames import BatchFrame, ClocksFrame, DueFrame
 from detectors.lanes import Lanes
 from detectors.picture import Picture
 from schemas.commands import ConfigChanged
+from schemas.source import TELEMETRY_FEEDS
 from schemas.telemetry import EVERYONE, Batch
 from streams.config.problems import ConfigError
 from streams.config.thresholds import Thresholds, parse
@@ -152,7 +153,9 @@ class Runner:
 
     def _clocks(self, frame: ClocksFrame) -> list[Output]:
         for stretch in frame.clocks.stretches:
-            self.lanes.turn(stretch, frame.at_ms)
+            # Only the telemetry feeds are pulsed and waited for: nobody expects an import or a command every second.
+            if stretch.feed.partition("@")[0] in TELEMETRY_FEEDS:
+                self.lanes.turn(stretch, frame.at_ms)
         outputs = self.clusters[EVERYONE].clocks(frame)
         waiting: list[tuple[int, int, int, str]] = []
         clusters = list(self.clusters.values())
