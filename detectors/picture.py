@@ -374,7 +374,7 @@ class Picture:
         return None if bucket is None else (bucket + 1) * SPOKEN_BUCKET_MS
 
     def quiets(self, at_ms: int) -> list[Quiet]:
-        """Return the stretches without any host report as they stood at `at_ms`, in order; told: by then.
+        """Return the stretches without any host report as they stood at `at_ms`, in order; told: by then. Of 2 h.
 
         To be asked when the host lanes have passed `at_ms`; what guests told is whole when theirs has too.
         """
@@ -387,6 +387,7 @@ class Picture:
             replace(quiet, told_ms=self._told_ms(quiet, at_ms))
             for quiet in stretches
             if min(quiet.until_ms, at_ms) - quiet.from_ms > quiet.least_ms
+            and quiet.until_ms > at_ms - SPOKEN_KEPT_MS
         ]
 
     def _told_ms(self, quiet: Quiet, at_ms: int) -> int | None:

@@ -280,7 +280,8 @@ class HostSilence(Detector[Config, State]):
     def _guests_lag(self, picture: Picture, at_ms: int) -> bool:
         """Tell whether guests may yet tell that a stretch without host reports was blind, or the cluster not dark."""
         state = picture.state
-        if not state.quiets and at_ms - state.host_report_ms < state.longest_interval_s * 1000:
+        recent = bool(state.quiets) and state.quiets[-1].until_ms > at_ms - RECENT_QUIET_MS
+        if not recent and at_ms - state.host_report_ms < state.longest_interval_s * 1000:
             return False
         passed_ms: int | None = None
         for quiet in picture.quiets(at_ms):

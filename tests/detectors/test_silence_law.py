@@ -12,7 +12,7 @@ from schemas.outputs import Finding
 from streams.engine.runner import Runner
 from tests.detectors.worlds import START_MS, Down, Plan, Reading, World, make_world
 
-WORLDS = int(os.environ.get("LEAPWATCH_SILENCE_WORLDS", "25"))
+WORLDS = int(os.environ.get("LEAPWATCH_SILENCE_WORLDS", "16"))
 """How many histories each test draws; some thousands for a deep run."""
 SCHEDULES = 3
 SLACK_MS = 45_000
