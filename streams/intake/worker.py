@@ -12,6 +12,7 @@ import signal
 import socket
 import time
 import uuid
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,10 @@ class IntakeWorker:
         self.watchdog.start()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
         await self.prepared()
+        # Not Faust's timers: those end at the first word of a shutdown, and Faust then waits for acks that only come
+        # with the next Clocks.
+        self._keep(self._every(self.config.intake.flush_ms / 1000, self.tick))
+        self._keep(self._every(self.config.intake.clocks_s, self.beat))
         log.info("worker started", role=ROLE, port=self.pages.port)
         await thresholds_log.write(self.config, by="start", reason="the log was empty", only_if_empty=True)
 
@@ -91,7 +96,7 @@ class IntakeWorker:
                     self.health,
                     writers=writers_of(self.config),
                     standing=self.app.standing,
-                    rebalancing=lambda: bool(self.app.rebalancing),
+                    rebalancing=lambda: bool(self.app.rebalancing or self.app.should_stop),
                     release=self._release,
                 )
         return self.host
@@ -99,6 +104,8 @@ class IntakeWorker:
     async def stopping(self) -> None:
         """Forward what is packed, wait for it, and let go."""
         self.watchdog.stop()
+        for task in list(self._tasks):
+            task.cancel()
         if self.host is not None:
             await self.host.finish()
         if self.pulses is not None:
@@ -142,9 +149,20 @@ class IntakeWorker:
         return True, outcome
 
     def _hang_up(self) -> None:
-        task = asyncio.create_task(self._reload_quietly())
+        self._keep(self._reload_quietly())
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _every(self, interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` at each multiple of the interval; times that went by while it was under way are left out."""
+        next_s = time.monotonic()
+        while True:
+            await fatal(work())
+            next_s = max(next_s + interval_s, time.monotonic())
+            await asyncio.sleep(next_s - time.monotonic())
 
     async def _reload_quietly(self) -> None:
         try:
@@ -211,12 +229,6 @@ def make(config: Config, *, pulse: bool | None = None) -> BundleApp:
         async for event in stream.noack().events():
             await fatal(worker.bundle(event))
 
-    async def tick() -> None:
-        await fatal(worker.tick())
-
-    async def beat() -> None:
-        await fatal(worker.beat())
-
     async def stopping(app: Any, **_: Any) -> None:
         await fatal(worker.stopping())
 
@@ -225,8 +237,6 @@ def make(config: Config, *, pulse: bool | None = None) -> BundleApp:
     app.on_partitions_revoked.connect(revoked)
     for topic in source_topics(config):
         app.agent(app.bundles(topic), concurrency=1, name=f"{ROLE}-{topic}")(work)
-    app.timer(config.intake.flush_ms / 1000)(tick)
-    app.timer(config.intake.clocks_s)(beat)
     app.on_before_shutdown.connect(stopping)
     app.intake = worker
     return app

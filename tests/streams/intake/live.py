@@ -44,7 +44,7 @@ class Live:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         """Start one more worker."""
-        with (self.folder / f"worker-{len(self.processes)}.log").open("wb") as out:
+        with (self.folder / f"worker-{len([*self.folder.glob('*.log')])}.log").open("wb") as out:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.streams.intake.intake_worker", str(self.path), *arguments],
                 cwd=ROOT,
@@ -58,7 +58,9 @@ class Live:
     def stop(self, process: subprocess.Popen[bytes]) -> int:
         """End a worker in good order; return its exit status."""
         process.send_signal(signal.SIGTERM)
-        return process.wait(60)
+        status = process.wait(60)
+        self.processes.remove(process)
+        return status
 
     def send(self, feed: str, value: bytes | None, lane: int = 0, key: bytes | None = None, at_ms: int = T0) -> None:
         """Write one record; it is surely there after `sent`."""
@@ -74,7 +76,7 @@ class Live:
         consumer = Consumer(
             {"bootstrap.servers": self.bootstrap, "group.id": "reader", "log_level": 0, "fetch.wait.max.ms": 10}
         )
-        found = []
+        found: list[tuple[int, int, int, Any]] = []
         try:
             for partition in range(partitions):
                 place = TopicPartition(self.prefix + topic, partition, OFFSET_BEGINNING)
@@ -109,6 +111,14 @@ class Live:
         try:
             places = [TopicPartition(self.prefix + feed, lane) for lane in range(self.lanes)]
             return [max(0, place.offset) for place in consumer.committed(places, timeout=20)]
+        finally:
+            consumer.close()
+
+    def end(self, feed: str, lane: int) -> int:
+        """Give where a lane ends now."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "ends", "log_level": 0})
+        try:
+            return consumer.get_watermark_offsets(TopicPartition(self.prefix + feed, lane), timeout=20)[1]
         finally:
             consumer.close()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from schemas.codec import encode
+from schemas.codec import decode, encode
 from schemas.commands import ConfigChanged
 from schemas.outputs import DeadReason
 from schemas.source import GUEST_AGENT, HOST_AGENT, MAINTENANCE, TELEMETRY_FEEDS, Pulse
@@ -42,7 +42,7 @@ def send_all(site: Live, rounds: int, start: int = 0) -> list[tuple[str, int, ob
             }
             for feed, record in records.items():
                 site.send(feed, encode(record), lane, name.encode(), at_ms + 100)
-                expected.append((feed, lane, row_of(record)))
+                expected.append((feed, lane, row_of(decode(encode(record)))))
     return expected
 
 
@@ -73,7 +73,7 @@ def test_source_records_become_batches_and_clocks(
 
         assert by_text(expected) == by_text([row for row in rows_out(site) if row[0] in TELEMETRY_FEEDS])
         telemetry = site.telemetry()
-        assert {feed: [entry[2] for *_, entry in ()] for feed in ()} == {}
+
         batches = [(partition, at_ms, made) for partition, _, at_ms, made in telemetry if isinstance(made, Batch)]
         assert all(at_ms == batch.at_ms[-1] and partition == batch.lane for partition, at_ms, batch in batches)
         assert [DeadReason.NOT_UTF8, DeadReason.NOT_JSON].count(DeadReason(site.letters()[0].reason)) == 1
@@ -134,7 +134,7 @@ def test_an_intake_pulses_all_lanes_when_told_to(
 def test_killed_and_restarted_in_mid_stream_an_intake_loses_nothing(
     tmp_path: Path, real_broker: RealBroker, topic_prefix: str
 ) -> None:
-    """Five kills at random moments, two workers at times: what the engine would take is each row once."""
+    """Three kills at random moments: what the engine would take is each row once."""
     seed = 20120229
     rng = random.Random(seed)
     with live(tmp_path, real_broker.bootstrap, topic_prefix, LANES) as site:
@@ -144,7 +144,7 @@ def test_killed_and_restarted_in_mid_stream_an_intake_loses_nothing(
             future.result(30)
         expected: list[tuple[str, int, object]] = []
         worker = site.start()
-        for kill in range(5):
+        for kill in range(3):
             expected += send_all(site, 60, kill * 60)
             site.sent()
             least = rng.randrange(len(expected) - 540, len(expected))
@@ -152,10 +152,11 @@ def test_killed_and_restarted_in_mid_stream_an_intake_loses_nothing(
             worker.kill()
             worker.wait(30)
             worker = site.start()
-        site.wait("all rows", lambda: len(rows_out(site)) >= len(expected), alive=False)
+        ends = [site.end(HOST_AGENT, lane) for lane in range(LANES)]
+        site.wait("the last worker to commit all", lambda: ends == site.committed(HOST_AGENT), alive=False)
         assert 0 == site.stop(worker)
 
         telemetry = [row for row in rows_out(site) if row[0] in TELEMETRY_FEEDS]
         assert by_text(expected) == by_text(telemetry)
-        ends = covered(site.telemetry())
-        assert [ends[HOST_AGENT, lane] + 1 for lane in range(LANES)] == site.committed(HOST_AGENT)
+        reached = covered(site.telemetry())
+        assert [reached[HOST_AGENT, lane] + 1 for lane in range(LANES)] == site.committed(HOST_AGENT)
