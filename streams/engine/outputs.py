@@ -8,11 +8,14 @@ from typing import Any
 
 from schemas.codec import encode
 from schemas.outputs import Decision, Finding, Progress, SnapshotChunk, SnapshotManifest
-from schemas.telemetry import Clocks
+from schemas.telemetry import Clocks, Stretch
 from streams.engine.cluster import Output
 
 FLEET_PARTITION = 0
 """`fleet` has one partition: it answers what no cluster can."""
+
+FLEET_CLOCKS_MS = 1_000
+"""Source time between two Clocks of a partition in `fleet`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +59,27 @@ def of_snapshot(chunks: Iterable[SnapshotChunk], manifest: SnapshotManifest, at_
     key = f"{manifest.partition}:{manifest.cluster}".encode()
     records: list[Any] = [*chunks, manifest]
     return [Outgoing("snapshots", manifest.partition, key, encode(record), at_ms) for record in records]
+
+
+@dataclass(slots=True)
+class FleetClocks:
+    """Turns of the clocks that a partition's engine writes for the fleet engine: its lane there is this partition.
+
+    A stretch begins where the one before ended. The first after a restart begins with the log: what is told twice
+    changes nothing, and a hole would say that something was missed.
+    """
+
+    told_ms: int = -1
+    next_offset: int = 0
+
+    def due(self, least_ms: int) -> bool:
+        """Tell whether the least watermark of the lanes has gone on by a second; it never steps back."""
+        return least_ms >= max(0, self.told_ms + FLEET_CLOCKS_MS)
+
+    def turn(self, partition: int, next_offset: int, least_ms: int) -> Clocks:
+        """Return the Clocks that tell all below `next_offset`, up to `least_ms`."""
+        from_ms = least_ms if self.told_ms < 0 else self.told_ms
+        last = next_offset - 1
+        stretch = Stretch("engine", "telemetry", "telemetry", partition, self.next_offset, last, from_ms, least_ms)
+        self.told_ms, self.next_offset = least_ms, next_offset
+        return Clocks(partition, (stretch,))

@@ -9,49 +9,27 @@ progress.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
 
 import structlog
 
 from schemas.codec import decode
-from schemas.errors import CodecError
 from schemas.history import LogRecord
-from schemas.outputs import Finding, FindingState, Progress, SnapshotChunk, SnapshotManifest, SnapshotMark
-from schemas.telemetry import EVERYONE, Clocks, Stretch
+from schemas.outputs import Progress, SnapshotMark
+from schemas.telemetry import EVERYONE
 from streams.engine.cluster import Output
 from streams.engine.digest import code_digest
 from streams.engine.fail_points import FailPoints
 from streams.engine.frames import frame_of
-from streams.engine.outputs import Outgoing, of_clocks, of_outputs, of_progress, of_snapshot
+from streams.engine.outputs import FleetClocks, Outgoing, of_clocks, of_outputs, of_progress, of_snapshot
+from streams.engine.place import Place, begins, history
+from streams.engine.restore import Restore, Restored
 from streams.engine.runner import Runner
-from streams.engine.snapshots import SnapshotError, SnapshotPlan, assemble, cut
-from streams.kafka.transactions import LogReader, RecordsGone, TransactionalProducer
+from streams.engine.snapshots import SnapshotPlan, cut
+from streams.kafka.transactions import LogReader, TransactionalProducer
 from streams.kafka.transactions import Output as Placed
 
-FLEET_CLOCKS_MS = 1_000
-"""Source time between two Clocks of this partition in `fleet`."""
-
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a partition engine works."""
-
-    bootstrap: str
-    prefix: str
-    partition: int
-    snapshot_every_s: float = 300.0
-    source_topic: str = "telemetry"
-    security: dict[str, Any] = field(default_factory=dict)
-    """What a Kafka client needs besides the address."""
-    check_crcs: bool = True
-
-    def topic(self, name: str) -> str:
-        """Return the topic's name with its prefix."""
-        return f"{self.prefix}{name}"
 
 
 class PartitionEngine:
@@ -73,9 +51,7 @@ class PartitionEngine:
         """What the last transaction said."""
         self._outputs: list[Output] = []
         self._plan = SnapshotPlan(int(place.snapshot_every_s * 1000))
-        self._fleet_clocks_ms = 0
-        self._fleet_watermark_ms = -1
-        self.restored_frames = 0
+        self._fleet = FleetClocks()
 
     # -- taking over ---------------------------------------------------------------------------------------------
 
@@ -83,20 +59,21 @@ class PartitionEngine:
         """Fence whoever worked here before, and bring the state to where progress stands."""
         await self._producer.start()
         started_s = time.monotonic()
-        async with self._reader() as reader:
+        restored = None
+        async with self.place.reader() as reader:
             progress = await self._last_progress(reader)
             if progress is not None:
-                await self._restore(progress, reader)
+                restored = await Restore(self.place, reader, self._new_runner).run(progress)
+                self._stand_at(progress, restored)
         log.info(
             "partition restored",
+            topic=self.place.source,
             partition=self.place.partition,
             next_offset=self.next_offset,
-            frames=self.restored_frames,
+            snapshots=len(restored.marks) if restored else 0,
+            frames=restored.frames if restored else 0,
             took_s=round(time.monotonic() - started_s, 3),
         )
-
-    def _reader(self) -> LogReader:
-        return LogReader(self.place.bootstrap, check_crcs=self.place.check_crcs, security=self.place.security)
 
     async def _last_progress(self, reader: LogReader) -> Progress | None:
         record = await reader.newest(self.place.topic("progress"), self.place.partition)
@@ -108,123 +85,39 @@ class PartitionEngine:
             raise TypeError(msg)
         return progress
 
-    async def _restore(self, progress: Progress, reader: LogReader) -> None:
-        """Load the snapshots that progress names, then feed silently up to progress."""
-        marks = list(progress.snapshots)
-        from_offset = 0
-        if marks:
-            try:
-                stale = await self._load(marks, reader)
-                from_offset = marks[0].next_offset
-            except SnapshotError as error:
-                log.warning("snapshot passed over, the whole log is fed again", reason=str(error))
-                self.runner = self._new_runner()
-                marks = []
-            else:
-                if stale:
-                    log.warning("detectors with a new state_version start anew", detectors=stale)
-        self._plan.complete = tuple(marks)
-        self._plan.started_ms = progress.at_ms
-        self.next_offset = from_offset
-        async for record in self._telemetry(reader, from_offset, progress.next_offset):
-            self.runner.feed([frame_of(record)])
-            self.restored_frames += 1
+    def _stand_at(self, progress: Progress, restored: Restored) -> None:
+        self.runner = restored.runner
         self.next_offset = self.written_offset = progress.next_offset
-        if progress.code_digest != code_digest():
-            await self._publish_difference(progress, reader)
-
-    async def _telemetry(self, reader: LogReader, from_offset: int, to_offset: int) -> AsyncIterator[LogRecord]:
-        topic = self.place.topic(self.place.source_topic)
-        try:
-            async for record in reader.read(topic, self.place.partition, from_offset, to_offset):
-                if record.value is not None:
-                    yield LogRecord(record.partition, record.offset, record.timestamp, record.key, record.value)
-        except RecordsGone as error:
-            earliest = (await reader.stretch(topic, self.place.partition)).earliest
-            log.error("history is gone from the log; what it held is unknown", reason=str(error), earliest=earliest)
-            async for record in reader.read(topic, self.place.partition, earliest, max(earliest, to_offset)):
-                if record.value is not None:
-                    yield LogRecord(record.partition, record.offset, record.timestamp, record.key, record.value)
-
-    async def _load(self, marks: list[SnapshotMark], reader: LogReader) -> list[str]:
-        """Restore every cluster of a set, `*` first; return the detectors that are of another version."""
-        stale: list[str] = []
-        first = min(mark.snapshots_offset for mark in marks)
-        wanted = {(mark.cluster, mark.next_offset) for mark in marks}
-        chunks: dict[tuple[str, int], list[SnapshotChunk]] = {}
-        done: set[tuple[str, int]] = set()
-        async for record in reader.read(self.place.topic("snapshots"), self.place.partition, first):
-            if record.value is None:
-                continue
-            try:
-                piece = decode(record.value)
-            except CodecError as error:
-                msg = f"snapshots offset {record.offset}: {error.detail}"
-                raise SnapshotError(msg) from error
-            key = (piece.cluster, piece.next_offset)
-            if key not in wanted or key in done:
-                continue
-            if isinstance(piece, SnapshotChunk):
-                chunks.setdefault(key, []).append(piece)
-            elif isinstance(piece, SnapshotManifest):
-                stale += self.runner.restore(piece.cluster, assemble(chunks.pop(key, []), piece), piece.next_offset)
-                done.add(key)
-                if len(done) == len(wanted):
-                    break
-        if len(done) < len(wanted):
-            msg = f"{len(wanted) - len(done)} of {len(wanted)} snapshots are no longer in the log"
-            raise SnapshotError(msg)
-        return sorted(set(stale))
-
-    async def _publish_difference(self, progress: Progress, reader: LogReader) -> None:
-        """Tell what this code sees otherwise than the code that wrote: open what it did not, close what it would not.
-
-        Latched findings stay open: only a person releases them.
-        """
-        published = await self._published_open(reader)
-        open_now = {
-            finding.id: finding
-            for cluster in self.runner.clusters.values()
-            for detector in cluster.detectors.values()
-            for finding in detector.state.openings
-        }
-        changed: list[Output] = [finding for finding_id, finding in open_now.items() if finding_id not in published]
-        changed += [
-            _closed(finding, progress.at_ms)
-            for finding_id, finding in published.items()
-            if finding_id not in open_now and not finding.latched
-        ]
-        if changed:
-            log.warning("new code sees otherwise", findings=len(changed))
-        self._outputs += changed
-
-    async def _published_open(self, reader: LogReader) -> dict[str, Finding]:
-        found: dict[str, Finding] = {}
-        async for record in reader.read(self.place.topic("findings"), self.place.partition):
-            if record.value is None:
-                continue
-            finding = decode(record.value)
-            if finding.state == FindingState.CLOSED:
-                found.pop(finding.id, None)
-            else:
-                found[finding.id] = finding
-        return found
+        self._outputs = list(restored.difference)
+        self._plan.complete = restored.marks
+        # What was fed anew is saved at once: the next restore need not do it again.
+        self._plan.started_ms = progress.at_ms - (self._plan.every_ms if restored.anew else 0)
 
     # -- working -------------------------------------------------------------------------------------------------
 
-    async def take(self, record: LogRecord) -> None:
-        """Feed one record of the log; what was fed already is passed over, what is missing is fetched first."""
-        if record.offset < self.next_offset:
-            return
-        if record.offset > self.next_offset:
-            async with self._reader() as reader:
-                async for missed in self._telemetry(reader, self.next_offset, record.offset):
-                    self._feed(missed)
-        self._feed(record)
+    async def reach(self, offset: int) -> None:
+        """Feed what lies between the last frame and `offset`: records that the host never handed out are fetched.
 
-    def _feed(self, record: LogRecord) -> None:
-        self._outputs += self.runner.feed([frame_of(record)])
-        self.next_offset = record.offset + 1
+        What is gone from the log is told, and the lanes of the next Clocks have a hole for it.
+        """
+        if offset <= self.next_offset:
+            return
+        log.warning("records were passed over", partition=self.place.partition, at=self.next_offset, until=offset)
+        async with self.place.reader() as reader:
+            first = await begins(reader, self.place, self.next_offset)
+            async for missed in history(reader, self.place, min(first, offset), offset):
+                self.take(missed)
+        self.passed(offset)
+
+    def take(self, record: LogRecord) -> None:
+        """Feed one record of the log; what was fed already is passed over."""
+        if record.offset >= self.next_offset:
+            self._outputs += self.runner.feed([frame_of(record)])
+            self.next_offset = record.offset + 1
+
+    def passed(self, offset: int) -> None:
+        """Note that nothing that can be read is left below `offset`: the last offsets may be without a record."""
+        self.next_offset = max(self.next_offset, offset)
 
     @property
     def pending(self) -> bool:
@@ -298,32 +191,11 @@ class PartitionEngine:
     def _fleet_clocks(self) -> list[Outgoing]:
         """Return this partition's Clocks for the fleet engine, once a second of source time, never stepping back."""
         least_ms = min((lane.watermark_ms for lane in self.runner.lanes.lanes.values()), default=-1)
-        if least_ms < self._fleet_clocks_ms + FLEET_CLOCKS_MS:
+        if not self._fleet.due(least_ms):
             return []
-        before_ms, self._fleet_clocks_ms = self._fleet_clocks_ms or least_ms, least_ms
-        partition = self.place.partition
-        stretch = Stretch(
-            "engine",
-            "telemetry",
-            "telemetry",
-            partition,
-            self.written_offset,
-            self.next_offset - 1,
-            before_ms,
-            least_ms,
-        )
-        return [of_clocks(partition, Clocks(partition, (stretch,)), least_ms)]
+        clocks = self._fleet.turn(self.place.partition, self.next_offset, least_ms)
+        return [of_clocks(self.place.partition, clocks, least_ms)]
 
     async def close(self) -> None:
         """Stop the producer; what was not flushed is made again by the next owner."""
         await self._producer.close()
-
-
-def _closed(finding: Finding, at_ms: int) -> Finding:
-    return replace(
-        finding,
-        state=FindingState.CLOSED,
-        at_ms=at_ms,
-        close_reason="newer code does not find this in the same records",
-        code_digest=code_digest(),
-    )

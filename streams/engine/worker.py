@@ -20,7 +20,8 @@ from streams.config.load import load
 from streams.config.model import Config
 from streams.engine.digest import code_digest
 from streams.engine.fail_points import VARIABLE, FailPoints
-from streams.engine.partition import PartitionEngine, Place
+from streams.engine.partition import PartitionEngine
+from streams.engine.place import Place
 from streams.engine.runner import Runner
 from streams.kafka.bundle import Bundle
 from streams.kafka.client import aiokafka_settings, faust_credentials
@@ -50,6 +51,7 @@ class EngineHost:
         self.events: dict[int, list[Any]] = {}
         self.locks: dict[int, asyncio.Lock] = {}
         self.flushed_s: dict[int, float] = {}
+        self.flusher: asyncio.Task[None] | None = None
         self.busy = True
         """A rebalance is under way or state is being restored: no progress is expected."""
         self.health = Health(role)
@@ -68,6 +70,7 @@ class EngineHost:
             self.source,
             aiokafka_settings(self.config),
             kafka.check_crcs,
+            self.config.engine.memory_s,
         )
         return PartitionEngine(
             place, fail_points=self.fail_points, new_runner=lambda: Runner(partition, code_digest=code_digest())
@@ -77,15 +80,18 @@ class EngineHost:
         """Serve the pages and watch the loop, before anything else can go wrong."""
         await self.pages.start()
         self.watchdog.start()
+        self.flusher = asyncio.create_task(fatal(self.flush_always()), name="flusher")
         metrics.build("0.1.0", code_digest())
         log.info("worker started", role=self.role, port=self.pages.port)
 
     async def stopping(self) -> None:
-        """Write what is pending and let go of everything."""
+        """Let go of everything: Faust has waited for the events under way, and committed what they were."""
         self.watchdog.stop()
         for partition in list(self.owned):
             await self.flush(partition)
             await self.let_go(partition)
+        if self.flusher is not None:
+            self.flusher.cancel()
         await self.pages.stop()
 
     def revoked(self) -> None:
@@ -112,9 +118,10 @@ class EngineHost:
 
     async def let_go(self, partition: int) -> None:
         """Forget a partition: its next owner makes again what was not flushed."""
-        engine = self.owned.pop(partition)
-        self.events.pop(partition, None)
-        await engine.close()
+        async with self.locks[partition]:
+            engine = self.owned.pop(partition)
+            self.events.pop(partition)
+            await engine.close()
 
     async def bundle(self, event: Any) -> None:
         """Feed a bundle and remember its event until the frames in it are flushed."""
@@ -125,11 +132,16 @@ class EngineHost:
             event.ack()
             return
         async with self.locks[bundle.partition]:
+            if self.owned.get(bundle.partition) is not engine:
+                event.ack()
+                return
+            await engine.reach(bundle.from_offset)
             for index, record in enumerate(bundle.records):
                 if record.value is not None:
-                    await engine.take(log_record(record))
+                    engine.take(log_record(record))
                 if index % SLICE_FRAMES == SLICE_FRAMES - 1:
                     await asyncio.sleep(0)
+            engine.passed(bundle.to_offset)
             self.events[bundle.partition].append(event)
         standing = self.app.standing()
         unread = sum(max(0, each.end_offset - each.next_offset) for each in standing.values())
@@ -145,6 +157,8 @@ class EngineHost:
         if late_only and now_s - self.flushed_s[partition] < self.config.engine.flush_ms / 1000:
             return
         async with self.locks[partition]:
+            if self.owned.get(partition) is not engine:
+                return
             self.flushed_s[partition] = now_s
             with metrics.FLUSH.labels(self.role).time():
                 written = await engine.flush()
@@ -156,10 +170,15 @@ class EngineHost:
                     event.ack()
                 engine.acked()
 
-    async def flush_all(self) -> None:
-        """Flush every partition that has something to write."""
-        for partition in list(self.owned):
-            await self.flush(partition, late_only=True)
+    async def flush_always(self) -> None:
+        """Flush every partition that has something to write, again and again.
+
+        Not a timer of Faust's: those end when shutdown begins, which then waits for events that nobody would flush.
+        """
+        while True:
+            await asyncio.sleep(self.config.engine.flush_ms / 1000)
+            for partition in list(self.owned):
+                await self.flush(partition, late_only=True)
 
 
 def tell(written: list[Any]) -> None:
@@ -185,6 +204,7 @@ def make(config: Config, *, role: str = "engine", source: str = "telemetry") -> 
         f"{kafka.prefix}leapwatch-{role}",
         ",".join(kafka.bootstrap),
         credentials=faust_credentials(config),
+        session_timeout_s=kafka.session_timeout_s,
         broker_check_crcs=kafka.check_crcs,
     )
     host = EngineHost(app, config, role=role, source=source)
@@ -199,9 +219,6 @@ def make(config: Config, *, role: str = "engine", source: str = "telemetry") -> 
         async for event in stream.noack().events():
             await fatal(host.bundle(event))
 
-    async def flush() -> None:
-        await fatal(host.flush_all())
-
     async def stopping(app: Any, **_: Any) -> None:
         await fatal(host.stopping())
 
@@ -209,7 +226,6 @@ def make(config: Config, *, role: str = "engine", source: str = "telemetry") -> 
     app.on_partitions_revoked.connect(revoked)
     app.on_rebalance_complete.connect(assigned)
     app.agent(app.bundles(host.topic), concurrency=1, name=role)(work)
-    app.timer(config.engine.flush_ms / 1000)(flush)
     app.on_before_shutdown.connect(stopping)
     return app
 
