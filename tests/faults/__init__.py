@@ -1,0 +1,1 @@
+"""What must hold whatever dies: workers and brokers are killed, stopped and frozen on a real Kafka."""

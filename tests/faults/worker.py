@@ -1,0 +1,36 @@
+"""The engine worker as the fault tests start it: Faust's own command line, with the registry of another release.
+
+`LEAPWATCH_TEST_NEWER=NAME,...` raises the state_version of these detectors, `LEAPWATCH_TEST_WITHOUT=NAME,...` is a
+release that does not have them yet. Either makes another digest of the code, as an edited file would.
+"""
+
+import os
+import sys
+from typing import Any
+
+from detectors.contract import registry
+from streams.engine import digest
+
+
+def _names(variable: str) -> list[str]:
+    return [name for name in os.environ.get(variable, "").split(",") if name]
+
+
+def _another_release() -> None:
+    newer, without = _names("LEAPWATCH_TEST_NEWER"), _names("LEAPWATCH_TEST_WITHOUT")
+    for name in newer:
+        kind: Any = registry()[name]
+        kind.state_version += 1
+    for name in without:
+        del registry()[name]
+    if newer or without:
+        # Another tree of files: any other digest will do.
+        digest.ROOT = digest.ROOT / "tests" / "faults"
+
+
+if __name__ == "__main__":
+    _another_release()
+    from faust.cli.faust import cli
+
+    sys.argv = ["faust", "-A", "streams.engine.worker", "worker", "--loglevel", "info"]
+    cli()
