@@ -36,6 +36,8 @@ class Config:
     recheck_s: float = field(default=15.0, metadata={"least": 1, "most": 3600})
     """Seconds after new starts, contacts or failures until the verdicts are looked at again. Source: a choice; a
     verdict that moves is told within the minute."""
+    settled_s: float = field(default=60.0, metadata={"least": 1, "most": 3600})
+    """The same while no verdict is INCONCLUSIVE. Source: a choice; a look asks every recent start of the cluster."""
     retell_s: float = field(default=300.0, metadata={"least": 10, "most": 86_400})
     """Seconds between two updates of a verdict that has not moved: only its numbers have. Source: a choice; with a
     cluster's worth of findings to judge, each told every 10 s, nobody could read them."""
@@ -138,8 +140,14 @@ class FaultClass(Detector[Config, ClassState]):
             news = picture.news
             moved = news.starts or news.contacts or news.failures or news.ended
             if moved and _AGAIN not in self.state.deadlines.due:
-                self.state.deadlines.set(_AGAIN, frame.at_ms + round(self.config.recheck_s * 1000))
+                self.state.deadlines.set(_AGAIN, frame.at_ms + self._recheck_ms())
         return []
+
+    def _recheck_ms(self) -> int:
+        """Return how long to wait before the verdicts are looked at again: longer once all of them stand."""
+        openings = self.state.openings
+        open_question = any(finding.verdict == Verdict.INCONCLUSIVE for finding in openings)
+        return round((self.config.recheck_s if open_question else self.config.settled_s) * 1000)
 
     def _target(self, frame: FindingFrame, picture: Picture) -> list[Finding]:
         about = frame.finding
@@ -332,7 +340,7 @@ def _signature(target: Target, seen: Survey) -> str:
         return target.subject.signature
     if target.subject.server is None:
         return _commonest(attempt for attempt in seen.attempts)
-    return _commonest(attempt for attempt in seen.attempts if attempt.server == target.subject.server)
+    return _commonest(seen.by_server.get(target.subject.server, ()))
 
 
 def _commonest(attempts: Iterable[Attempt]) -> str:

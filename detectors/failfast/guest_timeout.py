@@ -55,6 +55,8 @@ class Chain:
     counted: int = 0
     """Those in a row that count towards HI: clean ones."""
     any: int = 0
+    touched: int = -1
+    """The newest incarnation that was judged to be in contact."""
 
 
 @dataclass(slots=True)
@@ -262,8 +264,8 @@ class GuestTimeout(Detector[Config, TimeoutState]):
 
     def _in_touch(self, case: _Case) -> None:
         chain = self.state.chains.get(case.view.vm)
-        if chain is not None and chain.incarnation <= case.start.incarnation:
-            del self.state.chains[case.view.vm]
+        if chain is not None:
+            chain.touched = max(chain.touched, case.start.incarnation)
 
     def _spoke(self, key: str, silence: Silence, view: VmView, limit_at_ms: int, due_ms: int) -> bool:
         """Tell whether the guest itself spoke while its host agent called it SILENT: then it waits anew from there.
@@ -290,7 +292,7 @@ class GuestTimeout(Detector[Config, TimeoutState]):
         if chain is not None and start.incarnation <= chain.incarnation:
             # Judged late, after a later one on another server: it is no part of that chain.
             return 1
-        if chain is None or chain.server != start.server:
+        if chain is None or chain.server != start.server or _in_contact_since(chain, case):
             chain = chains[case.view.vm] = Chain(start.server, start.incarnation)
         chain.incarnation = start.incarnation
         chain.any += 1
@@ -373,8 +375,7 @@ class GuestTimeout(Detector[Config, TimeoutState]):
                 reason = "its guest agent was heard again"
         if not reason:
             return []
-        if reason.startswith("its guest agent"):
-            self.state.chains.pop(vm, None)
+        # The chain stays: a lane ahead may have told of this contact before time-outs that came earlier are judged.
         return self.state.openings.end(vm, frame, reason)
 
     def _removed(self, frame: Frame, picture: Picture) -> list[Finding]:
@@ -393,6 +394,14 @@ class GuestTimeout(Detector[Config, TimeoutState]):
             if vm not in picture.vms or known.finding.subject.server in picture.news.removed_servers
         ]
         return [found for vm in gone for found in state.openings.end(vm, frame, "removed")]
+
+
+def _in_contact_since(chain: Chain, case: _Case) -> bool:
+    """Tell whether the VM was in contact between the last time-out of a chain and the start of this case."""
+    last, this = chain.incarnation, case.start.incarnation
+    if last <= chain.touched < this:
+        return True
+    return any(last <= start.incarnation < this and start.contact_ms is not None for start in case.view.starts)
 
 
 def _known(stamp: int | None) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from detectors.failfast.words import rack_of
 from detectors.picture import Picture, Start, VmView
@@ -28,7 +29,7 @@ class Attempt:
     evidence: Evidence
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Survey:
     """The starts of a cluster since `since_ms` that have come to something."""
 
@@ -37,6 +38,14 @@ class Survey:
     """In order of their stamps, then names."""
     healed: tuple[tuple[str, str, str], ...]
     """(vm, from_server, to_server) of the VMs among them."""
+
+    @cached_property
+    def by_server(self) -> dict[str, list[Attempt]]:
+        """Return the starts by the server on which they were tried."""
+        found: dict[str, list[Attempt]] = {}
+        for attempt in self.attempts:
+            found.setdefault(attempt.server, []).append(attempt)
+        return found
 
     def failed(self, signature: str) -> list[Attempt]:
         """Return the starts that failed with this signature."""
@@ -52,7 +61,11 @@ def survey(picture: Picture, since_ms: int, no_contact_ms: int) -> Survey:
     attempts: list[Attempt] = []
     healed: list[tuple[str, str, str]] = []
     for view in picture.vms.values():
-        if not view.starts or view.starts[-1].at_ms < since_ms:
+        starts = view.starts
+        if not starts or starts[-1].at_ms < since_ms:
+            continue
+        if len(starts) == 1 and starts[0].contact_ms == starts[0].at_ms and starts[0].failed_ms is None:
+            # First seen in contact: nobody saw it start. Most VMs of a quiet cluster are such.
             continue
         attempts.extend(_attempts(view, picture, since_ms, no_contact_ms))
         healed.extend((view.vm, from_server, to_server) for _, from_server, to_server, _ in view.healed)
