@@ -67,7 +67,7 @@ def test_servers_and_racks_at_their_limits(servers: int, racks: int, verdict: st
         fail(log, 10 + n, f"v{n}", f"s{1 + n % servers}")
     log = good(log, 20, "x", "s6")
 
-    assert verdict == found(log.clocks(60))[-1].verdict
+    assert verdict == found(log.clocks(90))[-1].verdict
 
 
 def test_without_racks_in_the_inventory_nothing_is_concluded_from_spread() -> None:
@@ -252,8 +252,8 @@ def test_the_verdict_moves_with_the_evidence() -> None:
     log = cluster()
     for n in range(3):
         fail(log, 10 + n, f"v{n}", f"s{1 + n % 2}")
-    good(log, 20, "w", "s5").clocks(60)
-    fail(log, 70, "v9", "s4").clocks(100)
+    good(log, 20, "w", "s5").clocks(90)
+    fail(log, 95, "v9", "s4").clocks(160)
 
     assert ["SOFTWARE", "INCONCLUSIVE", "SOFTWARE"] == [finding.verdict for finding in found(log)]
 
