@@ -11,7 +11,7 @@ from detectors.contract import EVIDENCE_KEPT, Detector, State
 from detectors.failfast.calendar_edges import edge_before
 from detectors.failfast.lives import FEEDS
 from detectors.failfast.survey import NO_CONTACT, Attempt, Survey, survey
-from detectors.failfast.words import listed, utc
+from detectors.failfast.words import counted, listed, utc
 from detectors.frames import BatchFrame, DueFrame, FindingFrame, Frame
 from detectors.picture import Picture
 from schemas.outputs import Evidence, Finding, FindingState, Severity, Subject, Verdict
@@ -241,7 +241,7 @@ class FaultClass(Detector[Config, ClassState]):
             return Ruling(Verdict.HARDWARE, hardware, failed, elsewhere, len(followed))
         software: list[str] = []
         if len(servers) >= self.config.servers and len(racks) >= self.config.racks:
-            software.append(f"one signature on {len(servers)} servers of {len(racks)} racks")
+            software.append(f"one signature on {counted(len(servers), 'server')} of {counted(len(racks), 'rack')}")
         if followed:
             moved = listed(f"{vm} from {from_server} to {to_server}" for vm, from_server, to_server in followed)
             software.append(f"the failure followed {moved} through healing")
@@ -253,8 +253,11 @@ class FaultClass(Detector[Config, ClassState]):
 
     def _missing(self, servers: list[str], racks: list[str], elsewhere: int) -> list[str]:
         """Return what would have to be known for a verdict."""
-        where = f"seen on {len(servers)} servers of {len(racks)} known racks, not on {self.config.servers} of "
-        reasons = [f"{where}{self.config.racks}", "it has followed no VM through healing"]
+        seen = f"seen on {counted(len(servers), 'server')} of {counted(len(racks), 'known rack')}"
+        reasons = [
+            f"{seen}, not on {self.config.servers} of {self.config.racks}",
+            "it has followed no VM through healing",
+        ]
         if len(servers) > 1 and len(racks) != 1:
             reasons.append("and it is not confined to one server or rack")
         elif not elsewhere:
@@ -369,5 +372,5 @@ def _confined(failed: list[Attempt], servers: list[str], racks: list[str], succe
     return [
         f"confined to {place}",
         f"{listed(known.vm for known in well)} failed there and started well elsewhere",
-        f"{len(outside)} starts elsewhere succeeded since",
+        f"{counted(len(outside), 'start')} elsewhere succeeded since",
     ]

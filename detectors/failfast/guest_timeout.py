@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from detectors.contract import Detector, State
 from detectors.failfast.lives import FEEDS, known_until, next_start_ms, start_of, unheard, why_over
-from detectors.failfast.words import minutes, utc
+from detectors.failfast.waits import Case, Chain, Silence, evidence_of, explanation, facts_of, in_contact_since, title
 from detectors.frames import BatchFrame, DueFrame, Frame
 from detectors.lanes import FAR_MS
-from detectors.picture import Picture, ServerView, Start, VmView
+from detectors.picture import Picture, ServerView, VmView
 from schemas.inventory import Removed
-from schemas.outputs import Evidence, Finding, Severity, Subject
+from schemas.outputs import Finding, Severity, Subject
 from schemas.source import GUEST_AGENT, GaState, GuestEvent
 
 _CUT = "\x1f"
@@ -30,36 +30,6 @@ class Config:
 
 
 @dataclass(slots=True)
-class Silence:
-    """A guest agent that its host agent calls SILENT."""
-
-    vm: str
-    incarnation: int
-    server: str
-    since_ms: int
-    source: str
-    evidence: Evidence | None
-    until_ms: int | None = None
-    """When its host agent called it something else."""
-    word_ms: int | None = None
-    """The least stamp after `since_ms` of an event that the guest itself sent, of those read since."""
-
-
-@dataclass(slots=True)
-class Chain:
-    """The time-outs in a row of one VM on one server."""
-
-    server: str
-    incarnation: int
-    """The last that timed out."""
-    counted: int = 0
-    """Those in a row that count towards HI: clean ones."""
-    any: int = 0
-    touched: int = -1
-    """The newest incarnation that was judged to be in contact."""
-
-
-@dataclass(slots=True)
 class TimeoutState(State):
     """Who is waited for, and who timed out last."""
 
@@ -70,20 +40,6 @@ class TimeoutState(State):
     parked: dict[str, list[str]] = field(default_factory=dict)
     """Server to the keys that wait until it is heard again."""
     chains: dict[str, Chain] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Case:
-    """One wait as it is judged."""
-
-    view: VmView
-    start: Start
-    since_ms: int
-    contact_ms: int | None
-    end_ms: int | None
-    handed_on: bool
-    """It ended by the VM's next start."""
-    silence: Silence | None = None
 
 
 class GuestTimeout(Detector[Config, TimeoutState]):
@@ -197,7 +153,7 @@ class GuestTimeout(Detector[Config, TimeoutState]):
 
     # -- judging -------------------------------------------------------------------------------------------------
 
-    def _case(self, key: str, picture: Picture) -> _Case | None:
+    def _case(self, key: str, picture: Picture) -> Case | None:
         """Return what a key waits for as it stands now; None where it is waited for no more."""
         kind, name, number = key.split(_CUT)
         view = picture.vms.get(name)
@@ -210,14 +166,14 @@ class GuestTimeout(Detector[Config, TimeoutState]):
         ends = [*_known(start.ended_ms), *_known(following)]
         if silence is None:
             end_ms = min(ends, default=None)
-            return _Case(view, start, start.at_ms, start.contact_ms, end_ms, end_ms is not None and end_ms == following)
+            return Case(view, start, start.at_ms, start.contact_ms, end_ms, end_ms is not None and end_ms == following)
         # Once heard, or it is the first contact that is waited for.
         if start.contact_ms is None or start.contact_ms > silence.since_ms:
             return None
         ends += _known(silence.until_ms)
         end_ms = min(ends, default=None)
         handed_on = end_ms is not None and following is not None and end_ms >= following
-        return _Case(view, start, silence.since_ms, None, end_ms, handed_on, silence)
+        return Case(view, start, silence.since_ms, None, end_ms, handed_on, silence)
 
     def _judge(self, key: str, frame: DueFrame, picture: Picture) -> list[Finding]:
         """Return the time-out that a key came to; where it is too early to tell, wait on."""
@@ -262,7 +218,7 @@ class GuestTimeout(Detector[Config, TimeoutState]):
             return []
         return self._timed_out(case, server, opened_ms, frame, picture)
 
-    def _in_touch(self, case: _Case) -> None:
+    def _in_touch(self, case: Case) -> None:
         chain = self.state.chains.get(case.view.vm)
         if chain is not None:
             chain.touched = max(chain.touched, case.start.incarnation)
@@ -283,7 +239,7 @@ class GuestTimeout(Detector[Config, TimeoutState]):
 
     # -- saying --------------------------------------------------------------------------------------------------
 
-    def _count(self, case: _Case) -> int:
+    def _count(self, case: Case) -> int:
         """Return which time-out in a row this is, for this VM on this server."""
         if case.silence is not None:
             return 1
@@ -292,7 +248,7 @@ class GuestTimeout(Detector[Config, TimeoutState]):
         if chain is not None and start.incarnation <= chain.incarnation:
             # Judged late, after a later one on another server: it is no part of that chain.
             return 1
-        if chain is None or chain.server != start.server or _in_contact_since(chain, case):
+        if chain is None or chain.server != start.server or in_contact_since(chain, case):
             chain = chains[case.view.vm] = Chain(start.server, start.incarnation)
         chain.incarnation = start.incarnation
         chain.any += 1
@@ -300,7 +256,7 @@ class GuestTimeout(Detector[Config, TimeoutState]):
         return chain.counted if start.clean else chain.any
 
     def _timed_out(
-        self, case: _Case, server: ServerView, opened_ms: int, frame: DueFrame, picture: Picture
+        self, case: Case, server: ServerView, opened_ms: int, frame: DueFrame, picture: Picture
     ) -> list[Finding]:
         vm, start, silence = case.view.vm, case.start, case.silence
         in_a_row = self._count(case)
@@ -316,48 +272,17 @@ class GuestTimeout(Detector[Config, TimeoutState]):
             f"silent/{silence.source}" if silence is not None else start.source,
             opened_ms=opened_ms,
             severity=Severity.WARNING,
-            title=self._title(case, in_a_row),
-            explanation=self._explanation(case, opened_ms),
-            evidence=_evidence(case, server),
+            title=title(case, in_a_row, self.config.timeout_s),
+            explanation=explanation(case, opened_ms, self.config.timeout_s),
+            evidence=evidence_of(case, server),
             numbers={
                 "in_a_row": in_a_row,
                 "waited_s": picture.waited_ms(FEEDS, case.since_ms, opened_ms, unheard(server)) / 1000,
                 "limit_s": self.config.timeout_s,
             },
-            facts=_facts(case),
+            facts=facts_of(case),
         )
         return findings + self._close(vm, frame, picture)
-
-    def _title(self, case: _Case, in_a_row: int) -> str:
-        vm, server, limit = case.view.vm, case.start.server, minutes(self.config.timeout_s)
-        if case.silence is not None:
-            return f"VM {vm} on {server}: its guest agent has been silent for {limit}"
-        row = f", {in_a_row} times in a row" if in_a_row > 1 else ""
-        return f"VM {vm} on {server}: no contact of its guest agent within {limit} of its start{row}"
-
-    def _explanation(self, case: _Case, opened_ms: int) -> str:
-        start, limit = case.start, minutes(self.config.timeout_s)
-        if case.silence is not None:
-            return (
-                f"Since {utc(case.since_ms)} its host agent has called the guest agent SILENT; the limit of {limit} of "
-                f"observed time was reached at {utc(opened_ms)}. Cause open: customer code runs in this VM, so it says "
-                "nothing about the server and never counts towards Human Investigate."
-            )
-        text = (
-            f"Incarnation {start.incarnation} started at {utc(start.at_ms)}; the limit of {limit} of observed time was "
-            f"reached at {utc(opened_ms)}, and the server was heard all that time. "
-        )
-        if start.signature:
-            text += f"The start itself reported {start.signature}. "
-        if start.clean:
-            return text + (
-                "The VM is clean: no customer code has run in it, so the fault lies with the guest agent, what it "
-                "depends on, or the server. Look whether other servers have the same before suspecting this one."
-            )
-        return text + (
-            "Cause open: the VM is not clean, customer code may keep the agent from starting, so it never counts "
-            "towards Human Investigate."
-        )
 
     def _close(self, vm: str, frame: Frame, picture: Picture) -> list[Finding]:
         """Close the time-out of a VM if it is over."""
@@ -396,38 +321,5 @@ class GuestTimeout(Detector[Config, TimeoutState]):
         return [found for vm in gone for found in state.openings.end(vm, frame, "removed")]
 
 
-def _in_contact_since(chain: Chain, case: _Case) -> bool:
-    """Tell whether the VM was in contact between the last time-out of a chain and the start of this case."""
-    last, this = chain.incarnation, case.start.incarnation
-    if last <= chain.touched < this:
-        return True
-    return any(last <= start.incarnation < this and start.contact_ms is not None for start in case.view.starts)
-
-
 def _known(stamp: int | None) -> list[int]:
     return [] if stamp is None else [stamp]
-
-
-def _facts(case: _Case) -> dict[str, str]:
-    start = case.start
-    facts = {
-        "kind": "silent" if case.silence is not None else "no first contact",
-        "incarnation": str(start.incarnation),
-        "clean": "yes" if start.clean else "no",
-        "since_ms": str(case.since_ms),
-    }
-    if start.ga_version:
-        facts["ga_version"] = start.ga_version
-    if start.signature:
-        facts["signature"] = start.signature
-    if case.silence is not None or not start.clean:
-        facts["counts_towards_hi"] = "no"
-    return facts
-
-
-def _evidence(case: _Case, server: ServerView) -> tuple[Evidence, ...]:
-    first = case.start.evidence if case.silence is None else case.silence.evidence
-    found = [first] if first is not None else []
-    if server.heard_evidence is not None:
-        found.append(server.heard_evidence)
-    return tuple(found)

@@ -23,6 +23,11 @@ def listed(names: Iterable[str], most: int = NAMES_SHOWN) -> str:
     return ", ".join(known) if rest <= 0 else f"{', '.join(known[:most])} and {rest} more"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it is not one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def minutes(of_s: float) -> str:
     """Return a length of time in minutes, or in seconds where it is no whole number of minutes."""
     return f"{of_s / 60:g} min" if of_s % 60 == 0 else f"{of_s:g} s"
