@@ -106,8 +106,6 @@ class IntakeHost:
         self.end = end
         self.lanes: dict[tuple[str, int], LaneState] = {}
         self.groups: dict[tuple[str, int], Group] = {}
-        self.rows: dict[tuple[str, int], RowSource] = {}
-        """What foreign lanes remember; kept over rebalances while the lane stays ours."""
         self.busy = True
         """Partitions move, or lanes wait for a registry: no progress is expected of all of them."""
         self._ask_again_s = 0.0
@@ -123,7 +121,6 @@ class IntakeHost:
         for lane in self.lanes.values():
             lane.freed.set()
         places = [place for place in mine if place[0] in self.plans]
-        self.rows = {place: rows for place, rows in self.rows.items() if place in places}
         self.groups, self.lanes = {}, {}
         for topic, number in sorted(places):
             plan = self.plans[topic]
@@ -189,9 +186,7 @@ class IntakeHost:
         reader, place = lane.group.reader, lane.place
         if not lane.begun:
             lane.begun = True
-            rows = None
-            if lane.plan.rows is not None:
-                rows = self.rows.setdefault((place.topic, place.lane), lane.plan.rows(place.lane))
+            rows = None if lane.plan.rows is None else lane.plan.rows(place.lane)
             reader.add(place, bundle.from_offset, rows, lane.plan.gap_ms)
             return
         position = reader.lanes[place.topic, place.lane].clock.position

@@ -13,18 +13,20 @@ first. The shell reads lanes in order, writes the outputs in order with one prod
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from schemas.codec import encode
 from schemas.errors import CodecError, RegistryAway
 from schemas.outputs import DeadLetter, DeadReason
-from schemas.telemetry import EVERYONE, Batch, Clocks, Row, Stretch
+from schemas.source import GUEST_AGENT, HOST_AGENT, MAINTENANCE, GuestEvent, MaintenanceEvent
+from schemas.telemetry import EVERYONE, Batch, Clocks, HostRow, Row, Stretch
 from schemas.writers import WriterSchemas
 from streams.intake.checks import Checks, Limits, Place, RawRecord, dead_letter, lane_cached
 from streams.intake.clocks import LaneClock, Turns
 from streams.intake.pack import Packer, halves
 
+FEED_OF: dict[type[Any], str] = {HostRow: HOST_AGENT, GuestEvent: GUEST_AGENT, MaintenanceEvent: MAINTENANCE}
 UNBELIEVED = frozenset({DeadReason.BAD_TIME, DeadReason.FUTURE_STAMP})
 
 
@@ -45,6 +47,9 @@ Output = Out | DeadLetter
 class RowSource(Protocol):
     """What makes rows of one record of a foreign topic; it may remember, so that its order is the lane's."""
 
+    feeds: tuple[str, ...]
+    """Of which feeds it makes rows: each has its own batches, and clocks that run with this lane's."""
+
     def rows(self, raw: RawRecord) -> Sequence[tuple[str, Row]]:
         """Return (cluster, row) of each of our records that this one holds; a CodecError says why it holds none."""
 
@@ -63,9 +68,15 @@ class Lane:
     """One lane and all that is known of it."""
 
     checks: Checks
-    packer: Packer
+    packers: dict[str, Packer]
+    """By feed: one, or of a foreign lane those that its records may be of."""
     clock: LaneClock
     foreign: RowSource | None = None
+
+    def take_stretches(self) -> list[Stretch]:
+        """Return what was read since the last Clocks, once for each feed that it could have spoken for."""
+        stretch = self.clock.take()
+        return [] if stretch is None else [replace(stretch, feed=feed) for feed in self.packers]
 
 
 class PartitionReader:
@@ -86,9 +97,10 @@ class PartitionReader:
 
     def add(self, place: Place, position: int, foreign: RowSource | None = None, gap_ms: int | None = None) -> Lane:
         """Begin to read a lane at this offset; one that is read already is read anew."""
+        feeds = (place.feed,) if foreign is None else tuple(f"{feed}@{place.topic}" for feed in foreign.feeds)
         lane = Lane(
             Checks(place, self.limits, self.writers),
-            Packer(place, self.limits),
+            {feed: Packer(replace(place, feed=feed), self.limits) for feed in feeds},
             LaneClock(place, gap_ms or self.limits.gap_ms, position),
             foreign,
         )
@@ -123,7 +135,14 @@ class PartitionReader:
 
     def flush(self) -> list[Output]:
         """Return all that is packed, closed."""
-        return [out for lane in self.lanes.values() for batch in lane.packer.flush() for out in self._outs(batch)]
+        return [
+            out
+            for lane in self.lanes.values()
+            for packer in lane.packers.values()
+            if packer.open
+            for batch in packer.flush()
+            for out in self._outs(batch)
+        ]
 
     def clocks(self, now_ms: int) -> list[Output]:
         """Return what is packed and a Clocks behind it, if one is due by the wall's time and anything was read."""
@@ -138,7 +157,7 @@ class PartitionReader:
 
     def _turn(self) -> list[Output]:
         outputs = self.flush()
-        stretches = [stretch for lane in self.lanes.values() if (stretch := lane.clock.take()) is not None]
+        stretches = [stretch for lane in self.lanes.values() for stretch in lane.take_stretches()]
         if stretches:
             outputs += clocks_of(self.partitions, tuple(stretches))
         return outputs
@@ -162,7 +181,8 @@ class PartitionReader:
                 outputs.append(dead_letter(lane.checks.place, raw, error))
                 stamp = _believed(lane, raw, error.reason)
         for cluster, row in rows:
-            for batch in lane.packer.add(cluster, row, raw.offset, raw.at_ms):
+            packer = lane.packers[lane.checks.place.feed if lane.foreign is None else feed_of(row, lane.checks.place)]
+            for batch in packer.add(cluster, row, raw.offset, raw.at_ms):
                 outputs += self._outs(batch)
         lane.clock.saw(raw.offset, stamp)
         return outputs
@@ -187,6 +207,11 @@ def outs_of(batch: Batch, partitions: tuple[int, ...], max_bytes: int, at_ms: in
     stamp_ms = batch.at_ms[-1] if at_ms is None else at_ms
     for partition in partitions:
         yield Out(partition, stamp_ms, batch.cluster.encode(), value, batch)
+
+
+def feed_of(row: Row, place: Place) -> str:
+    """Return the feed, `host-agent@topic` or its like, of a row that a foreign record was made into."""
+    return f"{FEED_OF[type(row)]}@{place.topic}"
 
 
 def clocks_of(partitions: tuple[int, ...], stretches: tuple[Stretch, ...]) -> list[Output]:

@@ -22,10 +22,12 @@ from detectors.contract import registry
 from schemas.records import FEEDS
 from schemas.source import TELEMETRY_FEEDS
 from streams.config.load import load
-from streams.config.model import Config
+from streams.config.model import Config, Foreign
 from streams.config.problems import ConfigError
 from streams.intake.forward import Forwarder
 from streams.intake.host import IntakeHost, TopicPlan
+from streams.intake.mapping import Mapper
+from streams.intake.mapping_file import Mapping_, load_mapping, preset
 from streams.intake.pulses import Pulses
 from streams.intake.source_topics import SourceTopic, describe
 from streams.intake.writers_asked import writers_of
@@ -38,6 +40,7 @@ from streams.operate.web import WebServer
 from streams.operate.web import make_app as make_pages
 
 ROLE = "intake"
+PULSED_GAP_MS = 10_000
 OUTPUTS = ("telemetry", "fleet", "dead-letters")
 
 log = structlog.get_logger(__name__)
@@ -205,9 +208,29 @@ class IntakeWorker:
 
 
 def plans(config: Config, known: dict[str, SourceTopic]) -> list[TopicPlan]:
-    """Return how each source topic is read."""
+    """Return how each source topic is read; ConfigError where a mapping cannot be used."""
     prefix = config.kafka.prefix
-    return [TopicPlan(prefix + feed, feed, known[prefix + feed].topic_id, 10_000) for feed in FEEDS]
+    ours = [TopicPlan(prefix + feed, feed, known[prefix + feed].topic_id, PULSED_GAP_MS) for feed in FEEDS]
+    return [*ours, *[foreign_plan(config, foreign, known[foreign.topic]) for foreign in config.intake.foreign]]
+
+
+def foreign_plan(config: Config, foreign: Foreign, topic: SourceTopic) -> TopicPlan:
+    """Return how a foreign topic is read: its mapping, and how far apart its records may be."""
+    mapping = mapping_of(config, foreign)
+    return TopicPlan(
+        foreign.topic,
+        f"{mapping.feeds[0]}@{foreign.topic}",
+        topic.topic_id,
+        PULSED_GAP_MS if foreign.pulsed else int(foreign.gap_s * 1000),
+        lambda lane: Mapper(mapping, foreign.topic, lane),
+    )
+
+
+def mapping_of(config: Config, foreign: Foreign) -> Mapping_:
+    """Return the mapping of a foreign topic: a preset, or a file of `[paths] mappings`."""
+    if foreign.preset:
+        return preset(foreign.preset)
+    return load_mapping(config.paths.mappings / f"{foreign.mapping}.toml")
 
 
 def make(config: Config, *, pulse: bool | None = None) -> BundleApp:

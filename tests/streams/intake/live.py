@@ -118,7 +118,7 @@ class Live:
         """Give where a lane ends now."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "ends", "log_level": 0})
         try:
-            return consumer.get_watermark_offsets(TopicPartition(self.prefix + feed, lane), timeout=20)[1]
+            return int(consumer.get_watermark_offsets(TopicPartition(self.prefix + feed, lane), timeout=20)[1])
         finally:
             consumer.close()
 

@@ -198,7 +198,9 @@ def test_a_lane_that_was_handed_over_is_forgotten() -> None:
 
 
 class Machines:
-    """Makes rows of JSON-less test records: a row for each named cluster."""
+    """Makes rows of test records: one for each named cluster."""
+
+    feeds = (HOST_AGENT, GUEST_AGENT)
 
     def rows(self, raw: RawRecord) -> Sequence[tuple[str, Row]]:
         if raw.value is None:
@@ -218,6 +220,8 @@ def test_a_foreign_lane_speaks_to_every_partition() -> None:
     clocks = [out for out in outputs if isinstance(out, Out) and isinstance(out.record, Clocks)]
     assert {name: lane_of(name, 4) for name in "abc"} == {out.key.decode(): out.partition for out in batches}
     assert [0, 1, 2, 3] == [out.partition for out in clocks]
+    names = {stretch.feed for out in clocks if isinstance(out.record, Clocks) for stretch in out.record.stretches}
+    assert {"host-agent@logs", "guest-agent@logs"} == names
     assert {60_000} == {out.record.stretches[0].gap_ms for out in clocks if isinstance(out.record, Clocks)}
     assert [DeadReason.NO_MAPPING] == [out.reason for out in outputs if isinstance(out, DeadLetter)]
     assert (0, 0) == next(out.record.offsets for out in batches if isinstance(out.record, Batch) and out.key == b"a")
