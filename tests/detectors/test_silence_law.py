@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from detectors.lanes import merge_intervals, overlap_ms
 from schemas.outputs import Finding
+from streams.engine.cluster import decode_saved, encode_saved
 from streams.engine.runner import Runner
 from tests.detectors.worlds import START_MS, Down, Plan, Reading, World, make_world
 
@@ -22,6 +23,8 @@ LAW = settings(
     max_examples=WORLDS,
     deadline=None,
     derandomize=True,
+    # A smaller seed is no simpler world: there is nothing to shrink.
+    phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 SEEDS = st.integers(min_value=0, max_value=2**32)
@@ -113,6 +116,21 @@ def test_a_cluster_without_power_is_dark_once_and_none_of_its_servers_is_silent(
     assert told(found[0]) == told(found[1]) == told(found[2])
     if seen_ms > world.limit_ms + SLACK_MS + world.interval_s * 1000:
         assert ["cluster_dark"] == [finding.detector for finding in found[0].values()]
+
+
+@settings(LAW, max_examples=max(4, WORLDS // 4))
+@given(SEEDS, SEEDS, st.sampled_from(("", "power", "collector")))
+def test_an_engine_restored_in_mid_stream_says_the_same(world_seed: int, seed: int, whole: str) -> None:
+    frames = Reading(make_world(world_seed, Plan(whole=whole)), seed).read()
+    place = seed % len(frames)
+    only = ["blind", "host_silence", "cluster_dark"]
+    first, second = Runner(0, only=only), Runner(0, only=only)
+    before = first.feed(frames[:place])
+    saved = {name: encode_saved(first.save(name)) for name in first.clusters}
+    for name, data in saved.items():
+        second.restore(name, decode_saved(data), place)
+
+    assert Runner(0, only=only).feed(frames) == before + second.feed(frames[place:])
 
 
 @LAW

@@ -2,6 +2,7 @@
 
 import pytest
 
+from detectors.frames import BatchFrame
 from schemas.outputs import Finding
 from tests.detectors.hosts.stories import assert_golden, beats
 from tests.kit import Log, run
@@ -82,6 +83,19 @@ def test_the_last_words_of_guests_do_not_make_it_blind() -> None:
         log.clocks(at_s)
 
     assert ["cluster_dark OPEN"] == names(found(log))
+
+
+def test_guests_that_speak_after_it_was_judged_close_it_however_early_they_are_read() -> None:
+    """What a lane ahead of the others tells of later times does not change what was judged before."""
+    log = dark(10, 10, until_s=900)
+    log.guest(890, "v1", "HEARTBEAT", server="s1").clocks(905)
+    in_time = found(log)
+    word = next(frame for frame in log.frames if isinstance(frame, BatchFrame) and frame.batch.feed == "guest-agent")
+    early = [log.frames[0], word, *(frame for frame in log.frames[1:] if frame is not word)]
+
+    assert ["cluster_dark OPEN", "cluster_dark CLOSED"] == [name for name in names(in_time) if "blind" not in name]
+    assert [in_time[0].id, in_time[0].opened_ms] == [(f := run(early, only=ONLY)[0]).id, f.opened_ms]
+    assert [] == [finding for finding in run(early, only=ONLY) if finding.detector == "host_silence"]
 
 
 def test_a_cluster_updated_at_once_is_not_dark() -> None:
