@@ -235,3 +235,10 @@ def test_a_new_common_fault_behind_the_end_opens_anew() -> None:
 
     assert ["OPEN", "CLOSED", "OPEN"] == [finding.state for finding in findings if finding.state != "UPDATED"]
     assert START_MS + 2_002_000 == findings[-1].opened_ms
+
+
+def test_a_failure_just_after_the_deciding_one_moves_the_end_as_much() -> None:
+    log = succeed(fail(opened(), 33, "v9", "s4"), 1000).clocks(1833)
+    assert "CLOSED" not in [finding.state for finding in common(log)]
+
+    assert "CLOSED" == common(log.clocks(1833.001))[-1].state
