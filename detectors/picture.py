@@ -486,7 +486,7 @@ class Picture:
 
     def _host(self, frame: BatchFrame, index: int, at_ms: int, row: HostRow) -> None:
         server = self._server(row.server)
-        if server is None:
+        if server is None or self._told_before(server, row):
             return
         self._host_feed_heard(at_ms, row)
         self.news.heard.append(row.server)
@@ -518,6 +518,12 @@ class Picture:
                 server.unsure_since_ms = at_ms
         elif server.unsure_since_ms is not None:
             self._sure(server, at_ms)
+
+    @staticmethod
+    def _told_before(server: ServerView, row: HostRow) -> bool:
+        """Tell whether this is a sender's own double: sent again, late perhaps, it is no sign of life."""
+        same_run = (row.run, row.boot_id) == (server.run, server.boot_id)
+        return same_run and row.seq <= server.seq and row.seq not in server.missing
 
     def _seq(self, server: ServerView, row: HostRow) -> None:
         """Count the seqs never seen; one that comes after all is taken out again."""

@@ -52,6 +52,12 @@ def test_a_silence_longer_than_three_intervals_is_kept(back_s: float, silences: 
     ]
 
 
+def test_a_report_sent_again_is_no_sign_of_life() -> None:
+    log = Log().inventory().host(0, "s1", []).host(60, "s1", seq=1).host(400, "s1", seq=1)
+
+    assert log.ms(60) == pictured(log).servers["s1"].heard_ms
+
+
 def test_a_report_that_another_lane_brings_late_splits_a_silence() -> None:
     log = Log().host(0, "s1").host(400, "s1").host(150, "s1", feed="host-agent@foreign")
 
