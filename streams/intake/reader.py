@@ -76,7 +76,9 @@ class Lane:
     def take_stretches(self) -> list[Stretch]:
         """Return what was read since the last Clocks, once for each feed that it could have spoken for."""
         stretch = self.clock.take()
-        return [] if stretch is None else [replace(stretch, feed=feed) for feed in self.packers]
+        if stretch is None:
+            return []
+        return [stretch] if len(self.packers) == 1 else [replace(stretch, feed=feed) for feed in self.packers]
 
 
 class PartitionReader:

@@ -200,7 +200,7 @@ def test_a_lane_that_was_handed_over_is_forgotten() -> None:
 class Machines:
     """Makes rows of test records: one for each named cluster."""
 
-    feeds = (HOST_AGENT, GUEST_AGENT)
+    feeds: tuple[str, ...] = (HOST_AGENT, GUEST_AGENT)
 
     def rows(self, raw: RawRecord) -> Sequence[tuple[str, Row]]:
         if raw.value is None:
