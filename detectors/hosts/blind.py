@@ -34,11 +34,13 @@ class Config:
     ahead_s: float = 60.0
     """Seconds ahead of all other lanes: explanations are accepted no later than that. Source: CATALOGUE, blind."""
     again_s: float = 30.0
-    """Seconds behind at which a late lane has caught up: half of `behind_s`, so that it does not flap."""
+    """Seconds behind at which a late lane has caught up: half of `behind_s`, so that it does not flap.
+    Source: our judgement."""
     settle_s: float = 10.0
-    """Seconds for which a lane must be far behind or ahead: the first lane read after an outage is so for a second."""
+    """Seconds for which a lane must be far behind or ahead: the first lane read after an outage is so for a second.
+    Source: our judgement; the gap that a lane may have (DESIGN)."""
     tell_again_s: float = 60.0
-    """Seconds by which lateness must change to be told again."""
+    """Seconds by which lateness must change to be told again. Source: our judgement."""
     critical_s: float = 300.0
     """Seconds behind from which a host-agent or guest-agent lane, which hides every reporter of its clusters, is
     critical: a restarted intake is back long before. Source: our judgement."""
@@ -51,7 +53,7 @@ class Config:
     mass_share: float = 0.2
     """Share of a cluster's hosts with lost reports from which they are one finding. Source: CATALOGUE, blind."""
     mass_servers: int = 3
-    """And so many hosts at least."""
+    """And so many hosts at least: in a cluster of five, one is no mass. Source: cluster_dark's least number."""
 
 
 @dataclass(slots=True)
