@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 import orjson
@@ -141,10 +141,12 @@ class Mapper:
             scope.machine.seq += 1
             scope.given["seq"] = scope.machine.seq
         made = {}
+        texts = _text_fields(rule.kind)
         for name, stated in rule.fields.items():
             value = scope.filled(stated)
             if value is not None:
-                made[name] = value
+                # A version may be a number, an id too: in a field of text they are what they look like.
+                made[name] = _text(value) if name in texts and isinstance(value, int | float) else value
         try:
             record = msgspec.convert(made, RECORDS[rule.kind], strict=False)
         except (msgspec.ValidationError, ValueError, OverflowError) as error:
@@ -241,11 +243,17 @@ class _Scope:
         return None
 
 
+@lru_cache(maxsize=8)
+def _text_fields(kind: str) -> frozenset[str]:
+    hints = get_type_hints(RECORDS[kind])
+    return frozenset(name for name, hint in hints.items() if hint in {str, str | None})
+
+
 def _json(text: bytes) -> Any:
     json_source.check_text(text)
     try:
-        return orjson.loads(text)
-    except ValueError as error:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise json_source.refused(text, "a record", error) from error
 
 
