@@ -32,7 +32,8 @@ class Config:
     """Seconds without contact after which a start has failed: the 25 minutes of `guest_timeout`, less its 5 seconds.
     For a `start_stall` its own age a stands instead. Source: seed 004."""
     lookback_s: float = field(default=10_800.0, metadata={"least": 60, "most": 86_400})
-    """Seconds of history that are asked: two rounds of three time-outs (seed 004: 75 minutes each), and a half."""
+    """Seconds of history that are asked: two rounds of three time-outs (75 minutes each), and a half.
+    Source: seed 004."""
     recheck_s: float = field(default=15.0, metadata={"least": 1, "most": 3600})
     """Seconds after new starts, contacts or failures until the verdicts are looked at again. Source: a choice; a
     verdict that moves is told within the minute."""

@@ -29,7 +29,8 @@ from tests.kit import START_MS
 
 SEEDS = (2, 4, 5, 12, 13)
 """Stories in which, together, every cluster detector has something to say (see `test_the_stories_reach_it`)."""
-NAMES = sorted(registry())
+NAMES = sorted(name for name, kind in registry().items() if kind.scope != "fleet")
+"""Those that read `telemetry`; what reads `fleet` has stories of its own to be made of these."""
 FLEETING = {"hi_forecast": "lanes hours apart: a forecast of what is over by then would tell nobody anything"}
 """Detectors that need not find later what was over before it could be known; what is open at the end is the same."""
 every_detector = pytest.mark.parametrize("name", NAMES)

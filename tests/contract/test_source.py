@@ -165,5 +165,5 @@ def test_what_it_follows_and_reads_exists(name: str) -> None:
 
     assert set(kind.follows) <= set(registry())
     assert set(kind.feeds) <= {"host-agent", "guest-agent", "maintenance", "inventory", "operator", "requests"}
-    assert kind.scope in ("cluster", "partition", "both")
+    assert kind.scope in ("cluster", "partition", "both", "fleet")
     assert 0 < kind.memory_s <= 86_400
