@@ -218,7 +218,8 @@ class Detector(Generic[C, S]):
     memory_s: ClassVar[int] = 3600
     """How much of the log it must be fed to know what it would have known, in seconds (at most a day)."""
     scope: ClassVar[str] = "cluster"
-    """cluster, or partition: then it sees every frame of the partition, Clocks too, and `picture` of cluster `*`."""
+    """cluster; or partition: then it sees every frame of the partition, Clocks too, and `picture` of cluster `*`;
+    or both; or fleet: then it sees every frame of `fleet`, whose lanes (feed `engine`) are the engine's partitions."""
     feeds: ClassVar[tuple[str, ...]] = ()
     """All feeds that could speak or explain: its due times wait until every lane of these has passed them."""
     follows: ClassVar[tuple[str, ...]] = ()

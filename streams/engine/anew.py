@@ -17,7 +17,7 @@ from detectors.contract import AnyDetector, OpenFinding, Openings, State, regist
 from detectors.picture import ClusterState, ServerView, VmView
 from schemas.outputs import Decision, DecisionState, Finding, FindingState
 from schemas.telemetry import EVERYONE
-from streams.engine.cluster import Cluster, Output, SavedCluster
+from streams.engine.cluster import Cluster, Output, SavedCluster, scopes_of
 from streams.engine.policy import decide
 from streams.engine.runner import Runner
 
@@ -27,9 +27,9 @@ NOT_FOUND = "newer code does not find this in the same records"
 RUNS_AGAIN = "the detector runs again, with newer code"
 
 
-def started_anew(saved: SavedCluster, cluster: str) -> list[str]:
+def started_anew(saved: SavedCluster, cluster: str, *, fleet: bool = False) -> list[str]:
     """Return the detectors whose state this snapshot does not hold, or holds in another version."""
-    scopes = ("partition", "both") if cluster == EVERYONE else ("cluster", "both")
+    scopes = scopes_of(cluster, fleet=fleet)
     return [
         name
         for name, kind in registry().items()
@@ -72,6 +72,7 @@ def beside(runner: Runner, names: Iterable[str], from_ms: int) -> Runner:
         code_digest=runner.code_digest,
         only=[name for name in registry() if name in wanted],
         pinned=runner.pinned,
+        fleet=runner.fleet,
     )
     for name, cluster in runner.clusters.items():
         known = SavedCluster(
@@ -82,6 +83,7 @@ def beside(runner: Runner, names: Iterable[str], from_ms: int) -> Runner:
             {},
             cluster.thresholds.text,
             made.lanes if name == EVERYONE else None,
+            cluster.configured,
         )
         made.restore(name, known, 0)
     return made
@@ -188,7 +190,7 @@ def difference(
         if finding.id not in published.findings and _still_broken(runner, finding):
             outputs.append(finding)
     for finding in published.findings.values():
-        if finding.id in open_now:
+        if finding.id in open_now or _of_fleet(finding) != runner.fleet:
             continue
         if finding.detector == ENGINE:
             if not _still_broken(runner, finding):
@@ -224,6 +226,12 @@ def _decisions(cluster: Cluster, published: Published) -> list[Output]:
         if decision.scope == scope and decision.state != DecisionState.RELEASED:
             cluster.policy.decisions.setdefault(decision.id, decision)
     return [decision for decision in cluster.policy.decisions.values() if decision.id not in published.decisions]
+
+
+def _of_fleet(finding: Finding) -> bool:
+    """Tell whether the fleet engine found this: it writes into a partition of `findings` that an engine writes too."""
+    kind = registry().get(finding.facts.get("detector", "") if finding.detector == ENGINE else finding.detector)
+    return kind is not None and kind.scope == "fleet"
 
 
 def _still_broken(runner: Runner, finding: Finding) -> bool:

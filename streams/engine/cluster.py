@@ -35,6 +35,8 @@ class SavedCluster:
     thresholds_text: str
     lanes: Lanes | None = None
     """Only with the partition's own state (cluster `*`)."""
+    configured: bool = False
+    """Whether these thresholds were taken from the log."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,10 @@ class Cluster:
     positions: dict[str, int] = field(default_factory=dict)
     """The highest offset taken of each `feed/topic_id/lane`: what is not above it is a repeat."""
 
+    configured: bool = False
+    """Whether its thresholds were taken from the log: then what a start of the intake writes changes nothing."""
+    fleet: bool = False
+    """Whether this is the fleet engine's: it has the detectors of the fleet, and those of clusters are not for it."""
     next_offset: int = 0
     """Frames below this are held already by the snapshot that it was restored from: they are passed over."""
 
@@ -63,8 +69,8 @@ class Cluster:
 
     def equip(self, only: Iterable[str] | None = None, saved: dict[str, tuple[int, bytes]] | None = None) -> list[str]:
         """Make the detectors of this scope, with their saved states; return those whose state is of another version."""
-        scopes = ("partition", "both") if self.name == EVERYONE else ("cluster", "both")
         kinds = registry()
+        scopes = scopes_of(self.name, fleet=self.fleet)
         names = [name for name in (only if only is not None else kinds) if kinds[name].scope in scopes]
         stale = []
         for name in in_order(names):
@@ -91,11 +97,13 @@ class Cluster:
             positions=dict(self.positions),
             thresholds_text=self.thresholds.text,
             lanes=self.picture.lanes if self.name == EVERYONE else None,
+            configured=self.configured,
         )
 
     def configure(self, thresholds: Thresholds) -> None:
-        """Put thresholds in force from here on; states stay."""
+        """Put thresholds of the log in force from here on; states stay."""
         self.thresholds = thresholds
+        self.configured = True
         for name, detector in self.detectors.items():
             detector.config = thresholds.detectors[name]
 
@@ -111,6 +119,10 @@ class Cluster:
             elif isinstance(row, Close):
                 outputs += self._dismiss(row.finding_id, frame, f"closed by {row.by}: {row.reason}")
         return outputs
+
+    def finding(self, frame: FindingFrame) -> list[Output]:
+        """Show a cluster's finding to the detectors of the fleet."""
+        return self._pass(frame, list(self.detectors))
 
     def clocks(self, frame: ClocksFrame) -> list[Output]:
         """Show a turn of the clocks to the partition's own detectors."""
@@ -211,7 +223,16 @@ class Cluster:
         return outputs
 
 
-def cluster_of(saved: SavedCluster, name: str, lanes: Lanes, thresholds: Thresholds, code_digest: str) -> Cluster:
+def scopes_of(name: str, *, fleet: bool) -> tuple[str, ...]:
+    """Return the scopes of the detectors that run for a cluster, for the partition itself (`*`), or for the fleet."""
+    if fleet:
+        return ("fleet",)
+    return ("partition", "both") if name == EVERYONE else ("cluster", "both")
+
+
+def cluster_of(
+    saved: SavedCluster, name: str, lanes: Lanes, thresholds: Thresholds, code_digest: str, *, fleet: bool = False
+) -> Cluster:
     """Return a cluster as a snapshot saved it, without its detectors (see `Cluster.equip`)."""
     return Cluster(
         Picture(name, lanes, saved.picture),
@@ -220,6 +241,8 @@ def cluster_of(saved: SavedCluster, name: str, lanes: Lanes, thresholds: Thresho
         policy=saved.policy,
         broken=saved.broken,
         positions=saved.positions,
+        configured=saved.configured,
+        fleet=fleet,
     )
 
 

@@ -1,30 +1,34 @@
-"""Turns records of `telemetry` into frames."""
+"""Turns records of `telemetry`, and of `fleet`, into frames."""
 
 from __future__ import annotations
 
-from detectors.frames import BatchFrame, ClocksFrame
+from detectors.frames import BatchFrame, ClocksFrame, FindingFrame
 from schemas.codec import decode
 from schemas.errors import CodecError
 from schemas.history import LogRecord
+from schemas.outputs import Finding
 from schemas.telemetry import Batch, Clocks
-from streams.engine.runner import TelemetryFrame
+from streams.engine.runner import LogFrame
 
 
 class TelemetryError(Exception):
-    """A record of `telemetry` that the intake cannot have written: the log is damaged, or newer than this code."""
+    """A record that neither intake nor engine can have written: the log is damaged, or newer than this code."""
 
 
-def frame_of(record: LogRecord) -> TelemetryFrame:
-    """Return the frame that a record is; TelemetryError names the record that is none."""
-    place = f"telemetry partition {record.partition} offset {record.offset}"
+def frame_of(record: LogRecord, topic: str = "telemetry") -> LogFrame:
+    """Return the frame that a record of `telemetry` or `fleet` is; TelemetryError names the record that is none."""
+    place = f"{topic} partition {record.partition} offset {record.offset}"
+    writers = "the intake" if topic == "telemetry" else "the intake and engines"
     try:
         decoded = decode(record.value)
     except CodecError as error:
-        msg = f"{place}: {error.detail}; only the intake may write there: check the topic's ACL and this code's version"
+        msg = f"{place}: {error.detail}; only {writers} may write there: check the topic's ACL and this code's version"
         raise TelemetryError(msg) from error
     if isinstance(decoded, Batch):
         return BatchFrame(record.partition, record.offset, record.at_ms, decoded)
     if isinstance(decoded, Clocks):
         return ClocksFrame(record.partition, record.offset, record.at_ms, decoded)
-    msg = f"{place}: holds a {type(decoded).__name__}, not a Batch or Clocks; only the intake may write there"
+    if isinstance(decoded, Finding) and topic != "telemetry":
+        return FindingFrame(record.partition, record.offset, record.at_ms, decoded)
+    msg = f"{place}: holds a {type(decoded).__name__}, which is no frame; only {writers} may write there"
     raise TelemetryError(msg)

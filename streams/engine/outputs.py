@@ -29,15 +29,18 @@ class Outgoing:
     timestamp_ms: int
 
 
-def of_outputs(partition: int, outputs: Iterable[Output]) -> list[Outgoing]:
-    """Return the records of findings and decisions; findings of more than one VM go to `fleet` as well."""
+def of_outputs(partition: int, outputs: Iterable[Output], *, fleet: bool = False) -> list[Outgoing]:
+    """Return the records of findings and decisions; findings of more than one VM go to `fleet` as well.
+
+    `fleet`: they are the fleet engine's own, which must not come back to it.
+    """
     records = []
     for output in outputs:
         value = encode(output)
         key = output.id.encode()
         if isinstance(output, Finding):
             records.append(Outgoing("findings", partition, key, value, output.at_ms))
-            if output.subject.vm is None:
+            if output.subject.vm is None and not fleet:
                 records.append(Outgoing("fleet", FLEET_PARTITION, key, value, output.at_ms))
         elif isinstance(output, Decision):
             records.append(Outgoing("decisions", partition, key, value, output.at_ms))

@@ -76,7 +76,7 @@ class PartitionEngine:
         )
 
     async def _last_progress(self, reader: LogReader) -> Progress | None:
-        record = await reader.newest(self.place.topic("progress"), self.place.partition)
+        record = await reader.newest(self.place.own("progress"), self.place.partition)
         if record is None or record.value is None:
             return None
         progress = decode(record.value)
@@ -112,7 +112,7 @@ class PartitionEngine:
     def take(self, record: LogRecord) -> None:
         """Feed one record of the log; what was fed already is passed over."""
         if record.offset >= self.next_offset:
-            self._outputs += self.runner.feed([frame_of(record)])
+            self._outputs += self.runner.feed([frame_of(record, self.place.source_topic)])
             self.next_offset = record.offset + 1
 
     def passed(self, offset: int) -> None:
@@ -132,8 +132,9 @@ class PartitionEngine:
         if not self.pending:
             return []
         next_offset = self.next_offset
-        outgoing = of_outputs(self.place.partition, self._outputs)
-        outgoing += self._fleet_clocks()
+        fleet = self.place.fleet
+        outgoing = of_outputs(self.place.partition, self._outputs, fleet=fleet)
+        outgoing += [] if fleet else self._fleet_clocks()
         cluster = self._plan.next_cluster(self.runner.at_ms, self.runner.clusters)
         snapshot = self._snapshot(cluster, next_offset) if cluster is not None else []
         outgoing += snapshot
@@ -166,7 +167,9 @@ class PartitionEngine:
         self._fail.reach("after-ack")
 
     def _message(self, record: Outgoing) -> Placed:
-        return Placed(self.place.topic(record.topic), record.partition, record.key, record.value, record.timestamp_ms)
+        own = record.topic in ("progress", "snapshots")
+        topic = self.place.own(record.topic) if own else self.place.topic(record.topic)
+        return Placed(topic, record.partition, record.key, record.value, record.timestamp_ms)
 
     def _snapshot(self, cluster: str, next_offset: int) -> list[Outgoing]:
         names = tuple(name for name in self._plan.left if name != EVERYONE) if cluster == EVERYONE else ()

@@ -48,6 +48,15 @@ class Place:
         """Return the topic's name with its prefix."""
         return f"{self.prefix}{name}"
 
+    @property
+    def fleet(self) -> bool:
+        """Tell whether this is the fleet engine's place: it reads what engines write."""
+        return self.source_topic == "fleet"
+
+    def own(self, name: str) -> str:
+        """Return the full name of `progress` or `snapshots`; the fleet engine has its own, for partition 0 is taken."""
+        return self.topic(f"fleet-{name}" if self.fleet else name)
+
     def reader(self) -> LogReader:
         """Return a reader of committed records, not yet connected."""
         return LogReader(self.bootstrap, security=self.security, check_crcs=self.check_crcs)

@@ -52,9 +52,12 @@ class _Loaded:
     """A set of snapshots as read."""
 
     saved: list[tuple[SnapshotMark, SavedCluster]]
+    fleet: bool = False
 
     def anew(self) -> list[str]:
-        return sorted({name for mark, saved in self.saved for name in started_anew(saved, mark.cluster)})
+        return sorted(
+            {name for mark, saved in self.saved for name in started_anew(saved, mark.cluster, fleet=self.fleet)}
+        )
 
     def old(self) -> dict[str, dict[str, Openings]]:
         return {mark.cluster: old_openings(saved) for mark, saved in self.saved}
@@ -112,7 +115,7 @@ class Restore:
         """Return every snapshot of a set in its order, `*` first; SnapshotError where one cannot be used."""
         wanted = {(mark.cluster, mark.next_offset): mark for mark in marks}
         first = min(mark.snapshots_offset for mark in wanted.values())
-        topic, partition = self.place.topic("snapshots"), self.place.partition
+        topic, partition = self.place.own("snapshots"), self.place.partition
         bounds = await self.reader.stretch(topic, partition)
         if not bounds.earliest <= first < bounds.end:
             msg = f"{topic}-{partition}: offset {first} is not in the log ({bounds.earliest} to {bounds.end})"
@@ -138,7 +141,7 @@ class Restore:
                 continue
             saved[key] = assemble(chunks.pop(key, []), piece)
             if len(saved) == len(wanted):
-                return _Loaded([(mark, saved[key]) for key, mark in wanted.items()])
+                return _Loaded([(mark, saved[key]) for key, mark in wanted.items()], self.place.fleet)
         msg = f"{topic}-{partition}: {len(wanted) - len(saved)} of {len(wanted)} snapshots are not in the log"
         raise SnapshotError(msg)
 
@@ -168,7 +171,7 @@ class Restore:
         async for record in history(self.reader, self.place, first, to_offset):
             if first > from_offset and not gone_ms:
                 gone_ms = record.at_ms
-            outputs = runner.feed([frame_of(record)])
+            outputs = runner.feed([frame_of(record, self.place.source_topic)])
             self.quarantines += [
                 output for output in outputs if isinstance(output, Finding) and output.detector == ENGINE
             ]

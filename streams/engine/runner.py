@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from detectors.contract import registry
-from detectors.frames import BatchFrame, ClocksFrame, DueFrame
+from detectors.frames import BatchFrame, ClocksFrame, DueFrame, FindingFrame
 from detectors.lanes import Lanes
 from detectors.picture import Picture
 from schemas.commands import ConfigChanged
-from schemas.source import TELEMETRY_FEEDS
+from schemas.source import TELEMETRY_FEEDS, MaintenanceEvent, MaintenanceKind
 from schemas.telemetry import EVERYONE, Batch
 from streams.config.problems import ConfigError
 from streams.config.thresholds import Thresholds, parse
@@ -29,7 +29,16 @@ from streams.engine.cluster import Cluster, Output, SavedCluster, cluster_of
 CLUSTERS_MOST = 10_000
 """Clusters kept in one partition; a cluster has about 1,000 servers and a partition a few clusters."""
 
+COMMANDS_KEPT = 10_000
+"""Ids of commands by which the fleet engine folds the copies that every partition of `operator` brings."""
+ENGINE_FEED = "engine"
+"""The feed of the engines' own Clocks in `fleet`."""
+START = "start"
+"""Who wrote the configuration that a start of the intake puts into an empty log."""
+
 TelemetryFrame = BatchFrame | ClocksFrame
+LogFrame = TelemetryFrame | FindingFrame
+"""A finding is a frame of `fleet` only."""
 
 
 def default_thresholds() -> Thresholds:
@@ -44,6 +53,10 @@ class Counts:
     frames: int = 0
     rows: int = 0
     repeats: int = 0
+    clocks: int = 0
+    findings: int = 0
+    reboots: dict[tuple[str, bool], int] = field(default_factory=dict)
+    """Reboots begun, by cluster and whether they were planned."""
     refused_configs: int = 0
     dropped_clusters: int = 0
 
@@ -59,33 +72,52 @@ class Runner:
         code_digest: str = "",
         only: Iterable[str] | None = None,
         pinned: bool = False,
+        fleet: bool = False,
     ) -> None:
-        """Make an engine that knows nothing; `pinned`: thresholds stay as given whatever the log says (what-if)."""
+        """Make an engine that knows nothing; `pinned`: thresholds stay as given whatever the log says (what-if).
+
+        `fleet`: its frames are of the topic `fleet`, and all of them are for the detectors of the fleet.
+        """
         self.partition = partition
         self.thresholds = thresholds or default_thresholds()
         self.code_digest = code_digest
         self.only = tuple(only) if only is not None else None
         self.pinned = pinned
+        self.fleet = fleet
         self.lanes = Lanes()
         self.counts = Counts()
         self.at_ms = 0
-        """The greatest stamp of a frame."""
+        """The greatest stamp of a frame of a feed that is pulsed: how far time has come in this log."""
         self.clusters: dict[str, Cluster] = {}
         self._make(EVERYONE)
 
-    def feed(self, frames: Iterable[TelemetryFrame]) -> list[Output]:
+    def feed(self, frames: Iterable[LogFrame]) -> list[Output]:
         """Return what these frames bring, in their order."""
         outputs: list[Output] = []
         for frame in frames:
             self.counts.frames += 1
-            self.at_ms = max(self.at_ms, frame.at_ms)
-            outputs += self._clocks(frame) if isinstance(frame, ClocksFrame) else self._batch(frame)
+            if isinstance(frame, ClocksFrame):
+                outputs += self._clocks(frame)
+            elif isinstance(frame, BatchFrame):
+                outputs += self._batch(frame)
+            else:
+                outputs += self._finding(frame)
         return outputs
+
+    def _passes(self, at_ms: int) -> None:
+        self.at_ms = max(self.at_ms, at_ms)
 
     # -- batches -------------------------------------------------------------------------------------------------
 
     def _make(self, name: str) -> Cluster:
-        cluster = Cluster(Picture(name, self.lanes), self.clusters_thresholds(), self.code_digest)
+        whole = self.clusters.get(EVERYONE)
+        cluster = Cluster(
+            Picture(name, self.lanes),
+            self.clusters_thresholds(),
+            self.code_digest,
+            configured=whole is not None and whole.configured,
+            fleet=self.fleet,
+        )
         cluster.equip(self.only)
         self.clusters[name] = cluster
         return cluster
@@ -96,7 +128,10 @@ class Runner:
         return whole.thresholds if whole is not None else self.thresholds
 
     def _batch(self, frame: BatchFrame) -> list[Output]:
-        name = frame.batch.cluster
+        # What people write beside the feeds may bear stamps of another time, where the log is a simulated one.
+        if _timed(frame.batch.feed):
+            self._passes(frame.at_ms)
+        name = EVERYONE if self.fleet else frame.batch.cluster
         cluster = self.clusters.get(name)
         if cluster is None:
             if len(self.clusters) > CLUSTERS_MOST:
@@ -106,12 +141,14 @@ class Runner:
         fresh = self._without_repeats(frame, cluster) if frame.offset >= cluster.next_offset else None
         if fresh is None:
             return []
-        self.counts.rows += len(fresh.batch.rows)
+        self._count(fresh)
         if name != EVERYONE:
             return cluster.batch(fresh)
         for row in fresh.batch.rows:
             if isinstance(row, ConfigChanged):
                 self._configure(row, frame.offset)
+        if self.fleet:
+            return self._once(fresh, cluster)
         return [
             output
             for known in list(self.clusters.values())
@@ -136,8 +173,42 @@ class Runner:
             return None
         return replace(frame, batch=_rows_of(batch, fresh))
 
+    def _count(self, fresh: BatchFrame) -> None:
+        self.counts.rows += len(fresh.batch.rows)
+        for row in fresh.batch.rows:
+            if isinstance(row, MaintenanceEvent) and row.kind == MaintenanceKind.NODE_REBOOT_STARTED:
+                key = (fresh.batch.cluster, bool(row.planned))
+                self.counts.reboots[key] = self.counts.reboots.get(key, 0) + 1
+
+    def _once(self, fresh: BatchFrame, cluster: Cluster) -> list[Output]:
+        """Give the fleet's detectors what of a batch no other partition has brought already: commands have ids."""
+        kept = []
+        for index, row in enumerate(fresh.batch.rows):
+            command_id = getattr(row, "command_id", "")
+            if command_id:
+                key = f"command/{command_id}"
+                if key in cluster.positions:
+                    continue
+                cluster.positions[key] = fresh.offset
+            kept.append(index)
+        commands = [key for key in cluster.positions if key.startswith("command/")]
+        for key in commands[: max(0, len(commands) - COMMANDS_KEPT)]:
+            del cluster.positions[key]
+        if not kept:
+            return []
+        return cluster.batch(replace(fresh, batch=_rows_of(fresh.batch, kept)))
+
+    def _finding(self, frame: FindingFrame) -> list[Output]:
+        """Give a cluster's finding to the fleet's detectors; a telemetry log holds none (`frame_of` sees to it)."""
+        self.counts.findings += 1
+        cluster = self.clusters[EVERYONE]
+        return cluster.finding(frame) if frame.offset >= cluster.next_offset else []
+
     def _configure(self, row: ConfigChanged, offset: int) -> None:
         if self.pinned:
+            return
+        if row.by == START and self.clusters[EVERYONE].configured:
+            # Two intakes that start on an empty log both write theirs: the first wins.
             return
         try:
             thresholds = parse(row.text, {name: kind.Config for name, kind in registry().items()}, lenient=True)
@@ -152,10 +223,12 @@ class Runner:
     # -- clocks --------------------------------------------------------------------------------------------------
 
     def _clocks(self, frame: ClocksFrame) -> list[Output]:
+        self.counts.clocks += 1
         for stretch in frame.clocks.stretches:
             # Only the telemetry feeds are pulsed and waited for: nobody expects an import or a command every second.
-            if stretch.feed.partition("@")[0] in TELEMETRY_FEEDS:
+            if _timed(stretch.feed):
                 self.lanes.turn(stretch, frame.at_ms)
+                self._passes(stretch.to_ms)
         outputs = self.clusters[EVERYONE].clocks(frame)
         waiting: list[tuple[int, int, int, str]] = []
         clusters = list(self.clusters.values())
@@ -199,11 +272,16 @@ class Runner:
                 cluster.picture.lanes = self.lanes
         kinds = {known: kind.Config for known, kind in registry().items()}
         thresholds = self.thresholds if self.pinned else parse(saved.thresholds_text, kinds, lenient=True)
-        cluster = cluster_of(saved, name, self.lanes, thresholds, self.code_digest)
+        cluster = cluster_of(saved, name, self.lanes, thresholds, self.code_digest, fleet=self.fleet)
         cluster.next_offset = next_offset
         stale = cluster.equip(self.only, saved.detectors)
         self.clusters[name] = cluster
         return stale
+
+
+def _timed(feed: str) -> bool:
+    """Tell whether a feed is pulsed, so that its stamps are the log's time."""
+    return feed == ENGINE_FEED or feed.partition("@")[0] in TELEMETRY_FEEDS
 
 
 def _rows_of(batch: Batch, indices: list[int]) -> Batch:

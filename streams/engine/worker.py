@@ -73,7 +73,9 @@ class EngineHost:
             self.config.engine.memory_s,
         )
         return PartitionEngine(
-            place, fail_points=self.fail_points, new_runner=lambda: Runner(partition, code_digest=code_digest())
+            place,
+            fail_points=self.fail_points,
+            new_runner=lambda: Runner(partition, code_digest=code_digest(), fleet=place.fleet),
         )
 
     async def started(self) -> None:

@@ -100,6 +100,8 @@ TOPICS: Final = (
     TopicSpec("rca", Keep.NEWEST, Stamp.PRODUCER),
     TopicSpec("progress", Keep.NEWEST, Stamp.PRODUCER),
     TopicSpec("snapshots", Keep.HISTORY, Stamp.PRODUCER),
+    TopicSpec("fleet-progress", Keep.NEWEST, Stamp.PRODUCER, lanes=False),
+    TopicSpec("fleet-snapshots", Keep.HISTORY, Stamp.PRODUCER, lanes=False),
     TopicSpec("dead-letters", Keep.WEEKS, Stamp.PRODUCER),
 )
 

@@ -10,17 +10,19 @@ from streams.kafka.topics import TOPICS, Retention, TopicAdmin, TopicsError, app
 NO_LIMIT = str(2**63 - 1)
 
 
-def test_every_topic_of_the_design_is_there_once() -> None:
+def test_every_topic_is_there_once() -> None:
     names = [spec.name for spec in TOPICS]
 
-    assert 17 == len(set(names)) == len(names)
+    assert 19 == len(set(names)) == len(names)
     assert {"telemetry", "fleet", "progress", "dead-letters"} < set(names)
 
 
-def test_only_fleet_has_a_single_partition_and_all_bear_the_prefix() -> None:
+def test_only_what_the_fleet_engine_reads_and_keeps_has_a_single_partition_and_all_bear_the_prefix() -> None:
     topics = wanted(partitions=64, prefix="x.")
 
-    assert {"x.fleet": 1} == {topic.name: topic.partitions for topic in topics if topic.partitions != 64}
+    single = {"x.fleet": 1, "x.fleet-progress": 1, "x.fleet-snapshots": 1}
+
+    assert single == {topic.name: topic.partitions for topic in topics if topic.partitions != 64}
     assert all(topic.name.startswith("x.") for topic in topics)
 
 
