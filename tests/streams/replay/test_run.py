@@ -1,0 +1,58 @@
+"""The engine over history: what is told of a range, and what is not."""
+
+import dataclasses
+
+from schemas.codec import decode, encode
+from schemas.outputs import Finding
+from schemas.telemetry import Clocks
+from streams.replay.run import LAG_MS, Range, Replay, replay
+from tests.streams.replay.histories import history
+
+
+def test_two_replays_give_the_same_bytes() -> None:
+    once, again = list(replay(history())), list(replay(history()))
+
+    assert once
+    assert [encode(output) for output in once] == [encode(output) for output in again]
+
+
+def test_a_range_tells_what_the_whole_tells_within_it() -> None:
+    whole = list(replay(history()))
+    stamps = sorted(output.at_ms for output in whole)
+    from_ms, to_ms = stamps[len(stamps) // 3], stamps[2 * len(stamps) // 3]
+
+    part = list(replay(history(), Range(from_ms, to_ms)))
+
+    assert [output for output in whole if from_ms <= output.at_ms <= to_ms] == part
+
+
+def test_one_cluster_alone_is_told_where_it_is_asked_for() -> None:
+    whole = list(replay(history()))
+    cluster = next(output.subject.cluster for output in whole if isinstance(output, Finding) and output.subject.cluster)
+
+    part = list(replay(history(), Range(cluster=cluster)))
+
+    assert part
+    assert {cluster} == {output.subject.cluster for output in part if isinstance(output, Finding)}
+
+
+def test_a_range_is_over_only_when_no_lane_can_lag_into_it() -> None:
+    run = Replay(Range(to_ms=1_000))
+    clocks = next(record for record in history() if holds_clocks(record.value))
+
+    assert not run.over(dataclasses.replace(clocks, at_ms=1_000 + LAG_MS))
+    assert run.over(dataclasses.replace(clocks, at_ms=1_001 + LAG_MS))
+
+
+def test_what_was_read_is_told() -> None:
+    run = Replay()
+    for record in history():
+        run.feed(record)
+
+    assert len(history()) == run.told.records
+    assert {0: 0, 1: 0} == run.told.began
+    assert run.told.findings > 0
+
+
+def holds_clocks(value: bytes) -> bool:
+    return isinstance(decode(value), Clocks)
