@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from schemas.codec import encode
 from schemas.errors import CodecError, RegistryAway
 from schemas.outputs import DeadLetter, DeadReason
-from schemas.source import GUEST_AGENT, HOST_AGENT, MAINTENANCE, GuestEvent, MaintenanceEvent
+from schemas.source import GUEST_AGENT, HOST_AGENT, MAINTENANCE, TELEMETRY_FEEDS, GuestEvent, MaintenanceEvent
 from schemas.telemetry import EVERYONE, Batch, Clocks, HostRow, Row, Stretch
 from schemas.writers import WriterSchemas
 from streams.intake.checks import Checks, Limits, Place, RawRecord, dead_letter, lane_cached
@@ -217,8 +217,13 @@ def feed_of(row: Row, place: Place) -> str:
 
 
 def clocks_of(partitions: tuple[int, ...], stretches: tuple[Stretch, ...]) -> list[Output]:
-    """Return one Clocks with these stretches for each partition, stamped with the latest time that it tells of."""
-    at_ms = max(stretch.to_ms for stretch in stretches)
+    """Return one Clocks with these stretches for each partition, stamped with the latest time that it tells of.
+
+    That is a pulsed lane's where one is among them: what people write beside them may bear stamps of another time,
+    where the log is a simulated one.
+    """
+    pulsed = [stretch.to_ms for stretch in stretches if stretch.feed.partition("@")[0] in TELEMETRY_FEEDS]
+    at_ms = max(pulsed or [stretch.to_ms for stretch in stretches])
     outputs: list[Output] = []
     for partition in partitions:
         clocks = Clocks(partition, stretches)

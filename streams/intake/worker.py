@@ -19,15 +19,17 @@ from typing import Any
 import structlog
 
 from detectors.contract import registry
+from schemas.commands import OPERATOR
 from schemas.records import FEEDS
 from schemas.source import TELEMETRY_FEEDS
 from streams.config.load import load
 from streams.config.model import Config, Foreign
 from streams.config.problems import ConfigError
+from streams.intake.fields import EARLIEST_MS
 from streams.intake.forward import Forwarder
 from streams.intake.host import IntakeHost, TopicPlan
 from streams.intake.mapping import Mapper
-from streams.intake.mapping_file import Mapping_, load_mapping, preset
+from streams.intake.mapping_file import mapping_of
 from streams.intake.pulses import Pulses
 from streams.intake.source_topics import SourceTopic, describe
 from streams.intake.writers_asked import writers_of
@@ -62,6 +64,8 @@ class IntakeWorker:
             make_pages(self.health, reload=self.reload), bind=config.web.bind, port=config.web.port(ROLE)
         )
         self.watchdog = Watchdog(app.standing, lambda: self.host is None or self.host.busy or bool(app.rebalancing))
+        self._stamped = True
+        """Whether brokers stamp what we write to `operator`."""
         self._ready = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -76,7 +80,9 @@ class IntakeWorker:
         self._keep(self._every(self.config.intake.flush_ms / 1000, self.tick))
         self._keep(self._every(self.config.intake.clocks_s, self.beat))
         log.info("worker started", role=ROLE, port=self.pages.port)
-        await thresholds_log.write(self.config, by="start", reason="the log was empty", only_if_empty=True)
+        await thresholds_log.write(
+            self.config, by="start", reason="the log was empty", only_if_empty=True, at_ms=self._stamp_ms()
+        )
 
     async def prepared(self) -> IntakeHost:
         """Return the host, made when first asked for: it needs to know the topics."""
@@ -88,6 +94,7 @@ class IntakeWorker:
                     self.config, [*names, *[foreign.topic for foreign in self.config.intake.foreign]]
                 )
                 self._check_lanes(known)
+                self._stamped = known[f"{prefix}{OPERATOR}"].broker_stamps
                 self.forwarder = Forwarder(self.config)
                 await self.forwarder.start()
                 self.pulses = Pulses(self.config, _name(), self._pulsed(known))
@@ -141,7 +148,9 @@ class IntakeWorker:
         path = Path(self.config.source) if self.config.source else None
         try:
             config = load(path, os.environ, {name: kind.Config for name, kind in registry().items()})
-            outcome = await thresholds_log.write(config, by="SIGHUP", reason="the file was read again")
+            outcome = await thresholds_log.write(
+                config, by="SIGHUP", reason="the file was read again", at_ms=self._stamp_ms()
+            )
         except ConfigError as error:
             metrics.RELOADS.labels("refused").inc()
             metrics.RELOAD_OK.set(0)
@@ -150,6 +159,19 @@ class IntakeWorker:
         metrics.RELOADS.labels(outcome).inc()
         metrics.RELOAD_OK.set(1)
         return True, outcome
+
+    def _stamp_ms(self) -> int | None:
+        """Return the stamp of what is written now; None: the wall's time, which the broker overwrites.
+
+        In a log of another time (a simulation) it is how far the pulsed lanes have come: of today, it would lie years
+        ahead of them.
+        """
+        if self.pulse or self._stamped:
+            return None
+        groups = self.host.groups.values() if self.host is not None else ()
+        lanes = [lane for group in groups for lane in group.reader.lanes.values()]
+        newest = [lane.clock.newest_ms for lane in lanes if lane.checks.place.feed in TELEMETRY_FEEDS]
+        return max([EARLIEST_MS, *newest])
 
     def _hang_up(self) -> None:
         self._keep(self._reload_quietly())
@@ -224,13 +246,6 @@ def foreign_plan(config: Config, foreign: Foreign, topic: SourceTopic) -> TopicP
         PULSED_GAP_MS if foreign.pulsed else int(foreign.gap_s * 1000),
         lambda lane: Mapper(mapping, foreign.topic, lane),
     )
-
-
-def mapping_of(config: Config, foreign: Foreign) -> Mapping_:
-    """Return the mapping of a foreign topic: a preset, or a file of `[paths] mappings`."""
-    if foreign.preset:
-        return preset(foreign.preset)
-    return load_mapping(config.paths.mappings / f"{foreign.mapping}.toml")
 
 
 def make(config: Config, *, pulse: bool | None = None) -> BundleApp:

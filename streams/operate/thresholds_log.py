@@ -38,11 +38,14 @@ async def in_force(config: Config) -> dict[int, ConfigChanged | None]:
     return newest
 
 
-async def write(config: Config, *, by: str, reason: str = "", only_if_empty: bool = False) -> Outcome:
+async def write(
+    config: Config, *, by: str, reason: str = "", only_if_empty: bool = False, at_ms: int | None = None
+) -> Outcome:
     """Write the thresholds of `config` into every lane that has others; lanes that have the same get nothing.
 
     `only_if_empty` is a start: it writes only where no lane has any, and else says where file and log differ. A write
-    that broke off half way is made whole by the next, because each lane is looked at.
+    that broke off half way is made whole by the next, because each lane is looked at. `at_ms` is its stamp, where that
+    is not the wall's time.
     """
     known = await in_force(config)
     stale = [lane for lane, change in known.items() if change is None or change.digest != config.thresholds_digest]
@@ -55,7 +58,7 @@ async def write(config: Config, *, by: str, reason: str = "", only_if_empty: boo
             "thresholds of file and log differ; the log is obeyed", file=config.thresholds_digest[:12], log=in_log
         )
         return "differs"
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
     change = ConfigChanged(
         uuid.uuid4().hex, EVERYONE, config.thresholds_text, config.thresholds_digest, by, reason, now_ms
     )
