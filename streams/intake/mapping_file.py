@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from schemas.source import GUEST_AGENT, HOST_AGENT, MAINTENANCE, GuestEvent, HostReport, MaintenanceEvent
 from streams.config.lines import KeyPath, key_lines
+from streams.config.model import Config, Foreign
 from streams.config.problems import ConfigError, Problem, Problems, did_you_mean
 from streams.config.thresholds import syntax_problem
 from streams.config.typed import Between, read
@@ -157,6 +158,13 @@ def preset(name: str) -> Mapping_:
     if name not in known:
         raise ConfigError("presets", [Problem(0, name, f"no such preset{did_you_mean(name, list(known))}")])
     return parse_mapping(known[name], name, source=f"{name}.toml")
+
+
+def mapping_of(config: Config, foreign: Foreign) -> Mapping_:
+    """Return a foreign topic's mapping: a preset, or a file of `[paths] mappings`; ConfigError where it is wrong."""
+    if foreign.preset:
+        return preset(foreign.preset)
+    return load_mapping(config.paths.mappings / f"{foreign.mapping}.toml")
 
 
 def parse_mapping(text: str, name: str, *, source: str) -> Mapping_:
