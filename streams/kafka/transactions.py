@@ -34,6 +34,8 @@ READ_STALLED_S: Final = 60.0
 MAX_RECORD_BYTES: Final = 1024 * 1024
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 _POLL_MS: Final = 500
+_FETCH_WAIT_MS: Final = 50
+_STOP_S: Final = 2.0
 _TAIL: Final = 32
 
 
@@ -204,6 +206,8 @@ class LogReader:
             isolation_level=isolation,
             check_crcs=check_crcs,
             max_partition_fetch_bytes=_FETCH_BYTES,
+            # Requests of one connection wait for each other: a fetch that waits for new records holds up the next read.
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
             request_timeout_ms=int(REQUEST_LIMIT_S * 1000),
             **(security or {}),
         )
@@ -215,7 +219,11 @@ class LogReader:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._consumer.stop()
+        # aiokafka's fetcher loses a cancellation that comes while it changes its assignment, and `stop` then waits for
+        # ever; the second cancellation, which is the time limit's, ends it.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_S):
+                await self._consumer.stop()
 
     async def stretch(self, topic: str, partition: int) -> Stretch:
         """Return earliest offset and end of a partition, as they are now."""
@@ -265,6 +273,8 @@ class LogReader:
         end = bounds.end if to_offset is None else to_offset
         if start < bounds.earliest:
             raise RecordsGone(f"{topic}-{partition}: offset {start} is gone, the log begins at {bounds.earliest}")
+        if start >= end:
+            return
         self._consumer.assign([tp])
         self._consumer.seek(tp, start)
         loop = asyncio.get_running_loop()

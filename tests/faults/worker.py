@@ -1,11 +1,11 @@
-"""The engine worker as the fault tests start it: Faust's own command line, with the registry of another release.
+"""The engine worker as the fault tests start it: `leapwatch worker --role engine`, as another release if they want.
 
 `LEAPWATCH_TEST_NEWER=NAME,...` raises the state_version of these detectors, `LEAPWATCH_TEST_WITHOUT=NAME,...` is a
 release that does not have them yet. Either makes another digest of the code, as an edited file would.
 """
 
 import os
-import sys
+from pathlib import Path
 from typing import Any
 
 from detectors.contract import registry
@@ -30,7 +30,10 @@ def _another_release() -> None:
 
 if __name__ == "__main__":
     _another_release()
-    from faust.cli.faust import cli
+    from streams.config.load import load
+    from streams.engine import worker
+    from streams.kafka.faust_host import run_worker
+    from streams.operate.logs import configure
 
-    sys.argv = ["faust", "-A", "streams.engine.worker", "worker", "--loglevel", "info"]
-    cli()
+    configure("info", "json")
+    run_worker(worker.make(load(Path(os.environ["LEAPWATCH_CONFIG"]), os.environ)))
