@@ -91,7 +91,10 @@ class Chains:
                 return None
         # The host agent restarts the VM at the limit: from that start on the next one counts, seen or not.
         since_ms = start.at_ms if start is not None and start.at_ms >= at_ms - NEAR_MS else at_ms
-        chain.in_a_row, chain.next_ms, chain.clean, chain.stalled = count, since_ms + limit_ms, True, False
+        next_ms = since_ms + limit_ms
+        if abs(next_ms - chain.next_ms) <= NEAR_MS:
+            next_ms = min(next_ms, chain.next_ms)
+        chain.in_a_row, chain.next_ms, chain.clean, chain.stalled = count, next_ms, True, False
         return chain
 
     def failed(
@@ -119,9 +122,13 @@ class Chains:
             self.drop(vm)
             return
         if abs(start.at_ms - chain.next_ms) <= NEAR_MS:
-            # Replaced at its limit: that is a time-out, which guest_timeout is about to tell.
+            # Replaced at its limit: that is a time-out, which guest_timeout is about to tell. The host agent's clock
+            # runs from the limit on, however late its report of the new start comes.
             chain.in_a_row += 1
-        elif chain.in_a_row == 0:
+            chain.next_ms = min(start.at_ms, chain.next_ms) + limit_ms
+            chain.stalled = False
+            return
+        if chain.in_a_row == 0:
             # Started anew before its limit: whether this start fails too is not known yet.
             self.drop(vm)
             return

@@ -26,7 +26,7 @@ class Failing(Log):
         """Append one batch with a full report of each server, whose VMs are STARTING in this incarnation."""
         rows = []
         for place, server in enumerate(servers):
-            seq = self.seqs[server] = self.seqs.get(server, -1) + 1
+            seq = self.fulls[server] = self.seqs[server] = self.seqs.get(server, -1) + 1
             named = [
                 vm(f"v-{server}" if n == 0 else f"v{n}-{server}", incarnation, GaState.STARTING, clean=clean)
                 for n in range(vms)
@@ -42,8 +42,8 @@ class Failing(Log):
         while at_s <= until_s:
             rows = []
             for server in servers:
-                full = self.seqs[server]
-                rows.append((at_s, HostRow(server, "b1", "r1", full, full, self.ms(at_s), 300)))
+                seq = self.seqs[server] = self.seqs[server] + 1
+                rows.append((at_s, HostRow(server, "b1", "r1", seq, self.fulls[server], self.ms(at_s), 300)))
             if rows:
                 self.batch(HOST_AGENT, rows)
             self.clocks(at_s)
