@@ -24,6 +24,7 @@ MAX_REQUEST_BYTES = 2_000_000
 """A batch has at most 512 KiB, a dead letter a megabyte and its detail."""
 PRODUCER_BATCH_BYTES = 262_144
 LINGER_MS = 5
+STOP_S = 10.0
 FLEET_KINDS = frozenset({"service", "region"})
 """Tombstones that concern the fleet."""
 
@@ -41,6 +42,7 @@ class Forwarder:
         self.fleet = f"{prefix}fleet"
         self.dead_letters = f"{prefix}dead-letters"
         self._end = end
+        self._stopping = False
         self._producer = AIOKafkaProducer(
             bootstrap_servers=list(config.kafka.bootstrap),
             enable_idempotence=True,
@@ -57,8 +59,12 @@ class Forwarder:
         await self._producer.start()
 
     async def stop(self) -> None:
-        """Wait for what is under way, and close."""
-        await self._producer.stop()
+        """Wait a while for what is under way, and close: an idempotent producer would wait for its broker for ever."""
+        self._stopping = True
+        try:
+            await asyncio.wait_for(self._producer.stop(), STOP_S)
+        except TimeoutError:
+            log.warning("stopped with records under way; they are not committed, and come again", waited_s=STOP_S)
 
     async def send(self, outputs: Iterable[Output]) -> list[Written]:
         """Hand outputs to the producer in their order; return what to wait for before their sources are committed."""
@@ -92,7 +98,7 @@ class Forwarder:
         return future
 
     def _done(self, topic: str, partition: int | None, done: Written) -> None:
-        if not done.cancelled() and (error := done.exception()) is not None:
+        if not done.cancelled() and (error := done.exception()) is not None and not self._stopping:
             self._failed(topic, partition, error)
 
     def _failed(self, topic: str, partition: int | None, error: BaseException) -> None:

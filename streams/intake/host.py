@@ -35,6 +35,7 @@ WAITING_BUNDLES = 8
 """Bundles of a lane that waits for a registry; with more the whole topic stands, and the broker keeps them."""
 ASK_EVERY_S = 1.0
 TELL_EVERY_S = 30.0
+FINISH_S = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -256,11 +257,12 @@ class IntakeHost:
             metrics.passed("intake", "forwarded", event.value.records[-1].timestamp)
 
     async def finish(self) -> None:
-        """Forward all, wait until it is acknowledged, and ack: a stop in good order leaves nothing to repeat."""
+        """Forward all, wait a while until it is acknowledged, and ack: a good end leaves nothing to repeat."""
         for group in self.groups.values():
             await self._turn(group, 0, at_once=True)
-        for task in [task for group in self.groups.values() for task in group.settling]:
-            await task
+        settling = [task for group in self.groups.values() for task in group.settling]
+        if settling:
+            await asyncio.wait(settling, timeout=FINISH_S)
         for task in list(self._whole):
             task.cancel()
 

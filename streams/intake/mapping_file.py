@@ -161,7 +161,7 @@ def preset(name: str) -> Mapping_:
 
 
 def mapping_of(config: Config, foreign: Foreign) -> Mapping_:
-    """Return a foreign topic's mapping: a preset, or a file of `[paths] mappings`; ConfigError where it is wrong."""
+    """Return a foreign topic's mapping: a preset, or a file of `[paths] mappings`; ConfigError if it is wrong."""
     if foreign.preset:
         return preset(foreign.preset)
     return load_mapping(config.paths.mappings / f"{foreign.mapping}.toml")
