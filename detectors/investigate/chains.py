@@ -89,12 +89,13 @@ class Chains:
             chain = self._add(Chain(vm, server, count, at_ms + limit_ms, at_ms, timeout.id, clean=True, evidence=cited))
             if chain is None:
                 return None
-        # The host agent restarts the VM at the limit: from that start on the next one counts, seen or not.
-        since_ms = start.at_ms if start is not None and start.at_ms >= at_ms - NEAR_MS else at_ms
-        next_ms = since_ms + limit_ms
-        if abs(next_ms - chain.next_ms) <= NEAR_MS:
-            next_ms = min(next_ms, chain.next_ms)
-        chain.in_a_row, chain.next_ms, chain.clean, chain.stalled = count, next_ms, True, False
+        # What the chain expected: its next time-out, or the one before it where a start has told of that already.
+        expected_ms = chain.next_ms if chain.in_a_row < count else chain.next_ms - limit_ms
+        since_ms = _agreed(expected_ms, at_ms)
+        if start is not None and start.at_ms > at_ms + NEAR_MS:
+            # Restarted well after its limit: the next counts from there.
+            since_ms = start.at_ms
+        chain.in_a_row, chain.next_ms, chain.clean, chain.stalled = count, since_ms + limit_ms, True, False
         return chain
 
     def failed(
@@ -116,23 +117,19 @@ class Chains:
     def started(self, vm: str, start: Start, limit_ms: int) -> None:
         """Take a new start: it goes on as the last one did, or elsewhere, or nothing is known of it yet."""
         chain = self.get(vm)
-        if chain is None or start.at_ms < chain.next_ms - limit_ms:
+        if chain is None or start.at_ms < chain.next_ms - limit_ms - NEAR_MS:
             return
         if start.server != chain.server:
             self.drop(vm)
             return
         if abs(start.at_ms - chain.next_ms) <= NEAR_MS:
-            # Replaced at its limit: that is a time-out, which guest_timeout is about to tell. The host agent's clock
-            # runs from the limit on, however late its report of the new start comes.
+            # Replaced at its limit: that is a time-out, which guest_timeout is about to tell.
             chain.in_a_row += 1
-            chain.next_ms = min(start.at_ms, chain.next_ms) + limit_ms
-            chain.stalled = False
-            return
-        if chain.in_a_row == 0:
+        elif chain.in_a_row == 0:
             # Started anew before its limit: whether this start fails too is not known yet.
             self.drop(vm)
             return
-        chain.next_ms = start.at_ms + limit_ms
+        chain.next_ms = _agreed(chain.next_ms, start.at_ms) + limit_ms
         chain.stalled = False
 
     def made_contact(self, vm: str, start: Start, picture: Picture) -> None:
@@ -155,10 +152,9 @@ class Chains:
         return confirmed
 
     def _add(self, chain: Chain) -> Chain | None:
-        chains = self.servers.setdefault(chain.server, {})
-        if len(chains) >= CHAINS_KEPT or len(self.homes) >= VMS_MOST:
+        if len(self.servers.get(chain.server, ())) >= CHAINS_KEPT or len(self.homes) >= VMS_MOST:
             return None
-        chains[chain.vm] = chain
+        self.servers.setdefault(chain.server, {})[chain.vm] = chain
         self.homes[chain.vm] = chain.server
         return chain
 
@@ -166,6 +162,15 @@ class Chains:
 def _start(picture: Picture, vm: str) -> Start | None:
     view = picture.vms.get(vm)
     return None if view is None else view.start
+
+
+def _agreed(expected_ms: int, told_ms: int) -> int:
+    """Return the moment of a time-out of which two stamps tell: of near ones the earlier, for delays only add.
+
+    The host agent acts at the limit and restarts the VM at once, but its reports may take their time; a forecast that
+    added up their delays would be late by them.
+    """
+    return min(expected_ms, told_ms) if abs(told_ms - expected_ms) <= NEAR_MS else told_ms
 
 
 def _left(start: Start) -> bool:

@@ -148,3 +148,19 @@ def test_a_server_keeps_a_bounded_number_of_failing_vms() -> None:
     assert CHAINS_KEPT == len(chains.of("s1")) == len(chains.homes)
     chains.drop_server("s1")
     assert Chains() == chains
+
+
+def test_delays_of_reports_do_not_add_up() -> None:
+    """Each restart is told 0.9 s late by its report: the third time-out is still expected 75 minutes after the start."""
+    log, chains = starting(0), Chains()
+    chains.failed(failed(), START_MS + 5_000, HERE, pictured(log), LIMIT_MS)
+    for n in (1, 2):
+        picture = pictured(starting(n * 1500 + 0.9, n + 1, log=log))
+        start = picture.vms["v1"].start
+        assert start is not None
+        chains.started("v1", start, LIMIT_MS)
+        chains.timed_out(timeout(n * 1500 + 0.9, n), picture, LIMIT_MS)
+        chain = chains.get("v1")
+        assert chain is not None
+
+        assert START_MS + 4_500_000 == chain.out_ms(LIMIT_MS, 3)
