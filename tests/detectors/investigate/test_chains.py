@@ -151,7 +151,7 @@ def test_a_server_keeps_a_bounded_number_of_failing_vms() -> None:
 
 
 def test_delays_of_reports_do_not_add_up() -> None:
-    """Each restart is told 0.9 s late by its report: the third time-out is still expected 75 minutes after the start."""
+    """Each restart is told 0.9 s late by its report: the third time-out is expected 75 minutes after the start."""
     log, chains = starting(0), Chains()
     chains.failed(failed(), START_MS + 5_000, HERE, pictured(log), LIMIT_MS)
     for n in (1, 2):
