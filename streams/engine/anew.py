@@ -37,6 +37,14 @@ def started_anew(saved: SavedCluster, cluster: str, *, fleet: bool = False) -> l
     ]
 
 
+def with_followers(names: Iterable[str]) -> list[str]:
+    """Return these detectors and all that follow them: what those were given came from other code, or never came."""
+    found = set(names)
+    while more := {name for name, kind in registry().items() if found & set(kind.follows)} - found:
+        found |= more
+    return sorted(found)
+
+
 def old_openings(saved: SavedCluster) -> dict[str, Openings]:
     """Return what was open by detector, read from states of any version: their common base never changes."""
     found = {}

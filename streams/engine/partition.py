@@ -89,6 +89,9 @@ class PartitionEngine:
         self.runner = restored.runner
         self.next_offset = self.written_offset = progress.next_offset
         self._outputs = list(restored.difference)
+        if progress.code_digest != code_digest():
+            # Written even where nothing differs and nothing comes: so it is known that newer code has looked.
+            self.written_offset = -1
         self._plan.complete = restored.marks
         # What was fed anew is saved at once: the next restore need not do it again.
         self._plan.started_ms = progress.at_ms - (self._plan.every_ms if restored.anew else 0)

@@ -17,7 +17,17 @@ from detectors.contract import Openings
 from schemas.codec import decode
 from schemas.errors import CodecError
 from schemas.outputs import Finding, Progress, SnapshotChunk, SnapshotManifest, SnapshotMark
-from streams.engine.anew import ENGINE, Published, beside, difference, memory_ms, old_openings, started_anew, transplant
+from streams.engine.anew import (
+    ENGINE,
+    Published,
+    beside,
+    difference,
+    memory_ms,
+    old_openings,
+    started_anew,
+    transplant,
+    with_followers,
+)
 from streams.engine.cluster import Output, SavedCluster
 from streams.engine.digest import code_digest
 from streams.engine.frames import frame_of
@@ -55,8 +65,8 @@ class _Loaded:
     fleet: bool = False
 
     def anew(self) -> list[str]:
-        return sorted(
-            {name for mark, saved in self.saved for name in started_anew(saved, mark.cluster, fleet=self.fleet)}
+        return with_followers(
+            name for mark, saved in self.saved for name in started_anew(saved, mark.cluster, fleet=self.fleet)
         )
 
     def old(self) -> dict[str, dict[str, Openings]]:

@@ -28,7 +28,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from schemas.codec import decode, encode
 from schemas.history import LogRecord
-from schemas.outputs import Decision, Finding
+from schemas.outputs import Decision, Finding, Progress
 from streams.engine.cluster import Output
 from streams.intake.offline import telemetry
 from streams.kafka.real import RealBroker
@@ -141,6 +141,7 @@ class Run:
     """Records of telemetry by partition, as they will be when all is written."""
     reached: Counter[int] = field(default_factory=Counter)
     """The next offset of each partition, as the newest committed progress says."""
+    newest: dict[int, Progress] = field(default_factory=dict)
     stepped_back: list[str] = field(default_factory=list)
     _watcher: threading.Thread | None = None
     _player: threading.Thread | None = None
@@ -210,9 +211,8 @@ class Run:
             refused = [worker.tail() for worker in self.workers if worker.status == 1 and not self.may_crash]
             assert not refused, f"a worker did not even start: {what}\n{refused[-1]}"
             if time.monotonic() > deadline_s:
-                raise AssertionError(
-                    f"not within {limit_s:.0f} s: {what}; progress {dict(self.reached)} of {dict(self.ends)}\n{self.tails()}"
-                )
+                stands = f"progress {dict(self.reached)} of {dict(self.ends)}"
+                raise AssertionError(f"not within {limit_s:.0f} s: {what}; {stands}\n{self.tails()}")
             time.sleep(POLL_S)
 
     def finish(self, *, restart: bool = True, limit_s: float = LIMIT_S, **environment: str) -> None:
@@ -240,10 +240,15 @@ class Run:
                 if progress.next_offset < self.reached[lane]:
                     self.stepped_back.append(f"{lane}: {progress.next_offset} after {self.reached[lane]}")
                 self.reached[lane] = progress.next_offset
+                self.newest[lane] = progress
 
     def share(self) -> float:
         """Return how much of all telemetry committed progress covers, from 0 to 1."""
         return self.reached.total() / self.ends.total()
+
+    def at_ms(self) -> int:
+        """Return up to when every partition was worked on, in source time."""
+        return min((self.newest[lane].at_ms for lane in self.ends if lane in self.newest), default=0)
 
     def committed(self) -> dict[int, int]:
         """Return what the workers' group has committed of each partition; 0 for nothing."""
@@ -337,9 +342,10 @@ class Run:
 
     def judge_ends(self, expected: Sequence[Output], *, apart: Sequence[str] = ()) -> None:
         """Hold that subjects ended as in `expected`, and that what one record opened has the same id."""
-        published = self.outputs()
+        wanted, found = set(ended(expected, apart)), set(ended(self.outputs(), apart))
 
-        assert ended(expected, apart) == ended(published, apart), self.tails()
+        assert [] == sorted(wanted - found), f"missing; invented: {sorted(found - wanted)}\n{self.tails()}"
+        assert [] == sorted(found - wanted), f"invented\n{self.tails()}"
 
 
 OUTPUTS = ("findings", "decisions")
