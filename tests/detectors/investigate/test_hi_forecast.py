@@ -10,6 +10,9 @@ from schemas.commands import Close, Release
 from schemas.inventory import Removed
 from schemas.outputs import Finding, FindingState, Severity, Verdict
 from schemas.source import GaState
+from streams.config.catalogue import config_types
+from streams.config.thresholds import parse
+from streams.engine.runner import Runner
 from tests.detectors.investigate.failing import CHAIN, LIMIT_S, Failing, cluster, names, of
 from tests.kit import START_MS, run, short, vm
 
@@ -225,3 +228,36 @@ def test_what_a_stranger_reads_says_when_why_and_what_to_do() -> None:
     assert 11 == len(finding.evidence)
     assert ["hi_forecast c1 OPEN 1500.21s"] == short([dataclasses.replace(finding)])
     assert LIMIT_S * 3 == (int(finding.numbers["crosses_at_ms"]) - START_MS) // 1000
+
+
+def test_a_brake_that_the_fc_alone_leads_to_is_not_foretold() -> None:
+    """Servers given up one by one: there is no way ahead to tell of, and none is told in the frame of the brake."""
+    log = cluster(5)
+    for n, server in enumerate(names(5)):
+        log.maintenance(100 + n, "SERVER_STATE", server=server, state="HI")
+
+    assert [] == lines(log)
+    assert 1 == len(of(run(log.frames, only=CHAIN), "hi_threshold")[:1])
+
+
+def test_servers_that_were_released_with_the_brake_are_no_way_to_it_while_they_are_out() -> None:
+    """Their VMs start anew and fail: a server in HI already is no new one."""
+    log = cluster(3)
+    for n, server in enumerate(names(3)):
+        log.maintenance(100 + n, "SERVER_STATE", server=server, state="HI")
+    brake = of(run(log.frames, only=CHAIN), "hi_threshold")[0].id
+    log.batch("operator", [(200, Release("r", "c1", brake, "ada", "seen to"))])
+    log.report(300, names(3), 1).clocks(302)
+    failed_starts(log, names(3), 305)
+
+    assert [] == lines(log)
+
+
+def test_a_cluster_smaller_than_the_fewest_servers_has_nothing_to_foretell_whatever_the_brake() -> None:
+    """Of two servers one would be enough, if two were not too few."""
+    text = "[detectors.hi_forecast]\nleast_servers = 1\nroot_factor = 0.5\n"
+    log = first_time_outs(2, 2)
+    for fewest, told in ((2, 1), (3, 0)):
+        thresholds = parse(f"{text}fewest_servers = {fewest}\n", config_types())
+        found = run(log.frames, runner=Runner(0, thresholds, only=CHAIN))
+        assert told == len(of(found, "hi_forecast"))

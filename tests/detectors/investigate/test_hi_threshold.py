@@ -8,6 +8,8 @@ from detectors.investigate.brake import brake
 from schemas.commands import Release
 from schemas.inventory import InventoryComplete, Removed, Server
 from schemas.outputs import Decision, Finding, FindingState
+from streams.config.catalogue import config_types
+from streams.config.thresholds import parse
 from streams.engine.runner import Runner
 from tests.detectors.investigate.failing import CHAIN, cluster, names, of
 from tests.kit import START_MS, Log, decisions, run, short
@@ -45,6 +47,15 @@ def test_the_brake_is_reached_at_its_count_and_not_below(servers: int) -> None:
 def test_a_cluster_of_fewer_than_three_has_no_brake(servers: int) -> None:
     """However many are out."""
     assert [] == thresholds(hi(Log().inventory(servers), names(servers)))
+
+
+@pytest.mark.parametrize(("fewest", "opened"), [(2, 1), (3, 0)])
+def test_a_cluster_of_fewer_than_the_fewest_has_none_whatever_the_formula(fewest: int, opened: int) -> None:
+    """Of two servers two would be enough, if two were not too few."""
+    text = f"[detectors.hi_threshold]\nleast_servers = 2\nroot_factor = 0.5\nfewest_servers = {fewest}\n"
+    runner = Runner(0, parse(text, config_types()), only=ONLY)
+
+    assert opened == len(of(run(hi(Log().inventory(2), names(2)).frames, runner=runner), "hi_threshold"))
 
 
 @pytest.mark.parametrize(("servers", "down"), [(1024, 14), (128, 10)])
