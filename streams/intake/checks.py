@@ -95,8 +95,10 @@ class Checks:
             self.check_stamp(raw)
             record = self._decode(raw)
             if type(record) is Pulse:
+                # Pulses are the clock that others are measured by: after an hour without, the next one is an hour on.
                 self.last_pulse_ms = max(self.last_pulse_ms, raw.at_ms)
                 return record
+            self.check_ahead(raw)
             return self.check_record(raw.key, record)
         except CodecError as error:
             return dead_letter(self.place, raw, error)
@@ -127,23 +129,26 @@ class Checks:
         return cluster, row_of(record, self.pack)
 
     def check_stamp(self, raw: RawRecord) -> None:
-        """Refuse a record whose stamp is no time or lies ahead of the lane, or that is too large."""
+        """Refuse a record whose stamp is no time, or that is too large."""
         if not EARLIEST_MS <= raw.at_ms < LATEST_MS:
             raise CodecError(
                 DeadReason.BAD_TIME,
                 f"the record's own stamp is {raw.at_ms}, no time between 2000 and 2100; "
                 "let the broker stamp it (message.timestamp.type=LogAppendTime)",
             )
+        if raw.value is not None and len(raw.value) > self.limits.record_max_bytes:
+            raise CodecError(
+                DeadReason.TOO_LARGE,
+                f"{len(raw.value)} bytes; a record here has at most {self.limits.record_max_bytes}: split it",
+            )
+
+    def check_ahead(self, raw: RawRecord) -> None:
+        """Refuse a record whose producer stamped it further ahead than any clock of ours is wrong."""
         if raw.create_time and self.last_pulse_ms and raw.at_ms > self.last_pulse_ms + FUTURE_MS:
             raise CodecError(
                 DeadReason.FUTURE_STAMP,
                 f"the producer's stamp lies {raw.at_ms - self.last_pulse_ms} ms ahead of the lane's last pulse, "
                 f"{FUTURE_MS} are allowed; set the producer's clock, or let the broker stamp the topic",
-            )
-        if raw.value is not None and len(raw.value) > self.limits.record_max_bytes:
-            raise CodecError(
-                DeadReason.TOO_LARGE,
-                f"{len(raw.value)} bytes; a record here has at most {self.limits.record_max_bytes}: split it",
             )
 
     def _decode(self, raw: RawRecord) -> Any:

@@ -178,7 +178,9 @@ class PartitionReader:
         else:
             try:
                 lane.checks.check_stamp(raw)
-                rows = () if lane.checks.is_pulse(raw) else lane.foreign.rows(raw)
+                if not lane.checks.is_pulse(raw):
+                    lane.checks.check_ahead(raw)
+                    rows = lane.foreign.rows(raw)
             except CodecError as error:
                 outputs.append(dead_letter(lane.checks.place, raw, error))
                 stamp = _believed(lane, raw, error.reason)
@@ -239,6 +241,7 @@ def _believed(lane: Lane, raw: RawRecord, reason: str) -> int | None:
     if reason in UNBELIEVED:
         try:
             lane.checks.check_stamp(raw)
+            lane.checks.check_ahead(raw)
         except CodecError:
             return None
     return raw.at_ms

@@ -93,6 +93,15 @@ def test_a_producers_stamp_may_lie_a_minute_ahead_of_the_last_pulse() -> None:
     assert isinstance(brokers, tuple)
 
 
+def test_a_pulse_is_the_clock_and_never_ahead() -> None:
+    """After an outage of an hour the lane goes on with the first pulse."""
+    checks = Checks(place())
+    for at_ms in (T0, T0 + 3_600_000):
+        assert isinstance(checks.judge(raw(Pulse("sim", 1), at_ms=at_ms, key=None, create_time=True)), Pulse)
+
+    assert isinstance(checks.judge(raw(report(), at_ms=T0 + 3_600_000, create_time=True)), tuple)
+
+
 def test_a_stamp_that_is_no_time_is_refused() -> None:
     """A topic whose producer stamps in seconds, or not at all (-1)."""
     assert DeadReason.BAD_TIME == dead(report(), at_ms=-1).reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from schemas.codec import decode, encode
 from schemas.commands import ConfigChanged
+from schemas.inventory import Server
 from schemas.outputs import DeadReason
 from schemas.source import GUEST_AGENT, HOST_AGENT, MAINTENANCE, TELEMETRY_FEEDS, Pulse
 from schemas.telemetry import Batch, Clocks
@@ -104,6 +106,40 @@ def test_an_empty_log_gets_the_thresholds_and_a_full_one_is_obeyed(
         assert ["budget_per_hour = 3", "budget_per_hour = 4"] == sorted(
             {line for change in changes(site) for line in change.text.splitlines() if "budget" in line}
         )
+
+
+@pytest.mark.embedded
+def test_once_a_day_inventory_and_configuration_are_written_whole(
+    tmp_path: Path, embedded_broker: EmbeddedBroker, topic_prefix: str
+) -> None:
+    """At midnight by the stamps of the lane; with the offsets that they had, so that an engine takes them once."""
+    with live(tmp_path, embedded_broker.bootstrap, topic_prefix, 1) as site:
+        for topic, partitions in site.topics():
+            embedded_broker.create_topic(topic, partitions)
+        evening_ms = T0 - 5_000
+        server = Server(NAMES[0], "server-1")
+        site.send("inventory", encode(server), 0, b"server:server-1", evening_ms)
+        site.send(HOST_AGENT, encode(Pulse("test", 0)), 0, None, evening_ms)
+        site.sent()
+        worker = site.start()
+        site.wait("the inventory", lambda: told(site, server) == [evening_ms])
+        site.wait("the configuration", lambda: len(changes(site)) == 1)
+        # The worker's own configuration is stamped with its wall clock: the lane has to go beyond that.
+        day_ms = 86_400_000
+        tomorrow_ms = (time.time_ns() // 1_000_000 // day_ms + 1) * day_ms
+        site.send(HOST_AGENT, encode(Pulse("test", 1)), 0, None, tomorrow_ms + 1_000)
+        site.sent()
+        site.wait("the inventory again", lambda: len(told(site, server)) == 2)
+        assert 0 == site.stop(worker)
+
+        assert [evening_ms, tomorrow_ms + 1_000] == told(site, server)
+        assert [(0, evening_ms, server)] == fresh_rows(site.telemetry())["inventory", 0]
+        assert 1 == len(changes(site))
+
+
+def told(site: Live, row: object) -> list[int]:
+    """Give the stamps in telemetry of the batches that hold this row."""
+    return [at_ms for _, _, at_ms, made in site.telemetry() if isinstance(made, Batch) and row in made.rows]
 
 
 def changes(site: Live) -> list[ConfigChanged]:
