@@ -119,6 +119,10 @@ class Runner:
             fleet=self.fleet,
         )
         cluster.equip(self.only)
+        if whole is not None:
+            # What was told to everyone before this cluster was first heard of.
+            cluster.picture.state.services.update(whole.picture.state.services)
+            cluster.picture.state.regions.update(whole.picture.state.regions)
         self.clusters[name] = cluster
         return cluster
 
