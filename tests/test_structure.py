@@ -57,6 +57,7 @@ SEEDED = {"streams/simulate"}
 
 CLOCKS = {
     "streams/cli/decisions.py": "how long `release` waits for the engine's word",
+    "streams/cli/demo.py": "how long after the command the first finding stood on the screen",
     "streams/cli/topic_state.py": "the stamp of what a person writes, and the age of what is shown",
     "streams/engine/partition.py": "how long a restore took, for the log",
     "streams/engine/place.py": "time-out of a wait for the place to go on from",
@@ -131,9 +132,9 @@ LONG = {
 
 @cache
 def committed() -> tuple[str, ...]:
-    """Return every file of the repository that is not ignored, committed or about to be."""
+    """Return every file of the repository, committed or staged: work that is under way is judged when it is added."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        ["git", "ls-files"],
         cwd=ROOT,
         capture_output=True,
         text=True,
