@@ -50,7 +50,8 @@ class ClocksFrame:
 class DueFrame:
     """A detector's own time has come: every lane of its feeds has passed `due_ms`.
 
-    `at_ms` is the stamp of the Clocks record that made it so: what is found now is noticed then.
+    `at_ms` is the stamp of the Clocks record that made it so, or `due_ms` where that is later (a Clocks of lanes that
+    lag behind the detector's): what is found now is noticed then.
     """
 
     partition: int

@@ -235,25 +235,40 @@ class Runner:
                 self._passes(stretch.to_ms)
         outputs = self.clusters[EVERYONE].clocks(frame)
         waiting: list[tuple[int, int, int, str]] = []
+        passed: dict[tuple[int, tuple[str, ...]], int] = {}
         clusters = list(self.clusters.values())
         for place, cluster in enumerate(clusters):
             if frame.offset >= cluster.next_offset:
-                self._queue_due(waiting, place, cluster)
+                self._queue_due(waiting, passed, place, cluster)
         while waiting:
             due_ms, place, _, name = heapq.heappop(waiting)
             cluster = clusters[place]
             if cluster.detectors[name].next_due_ms() != due_ms or name in cluster.broken:
                 continue
-            outputs += cluster.due(name, DueFrame(frame.partition, frame.offset, frame.at_ms, due_ms))
-            self._queue_due(waiting, place, cluster)
+            # These Clocks may be of lanes that lag: the time has come by those of the detector, whatever this stamp.
+            at_ms = max(frame.at_ms, due_ms)
+            outputs += cluster.due(name, DueFrame(frame.partition, frame.offset, at_ms, due_ms))
+            self._queue_due(waiting, passed, place, cluster)
         return outputs
 
-    def _queue_due(self, waiting: list[tuple[int, int, int, str]], place: int, cluster: Cluster) -> None:
-        """Add what of this cluster is due: its time has been passed by every lane of the detector's feeds."""
+    @staticmethod
+    def _queue_due(
+        waiting: list[tuple[int, int, int, str]],
+        passed: dict[tuple[int, tuple[str, ...]], int],
+        place: int,
+        cluster: Cluster,
+    ) -> None:
+        """Add what of this cluster is due: its time has been passed by every lane of the detector's feeds.
+
+        `passed`: what is known of that already; it does not change within a turn of the clocks.
+        """
         for due_ms, order, name in cluster.next_due():
             if name in cluster.broken:
                 continue
-            if due_ms < cluster.picture.passed_ms(cluster.detectors[name].feeds):
+            feeds = cluster.detectors[name].feeds
+            if (place, feeds) not in passed:
+                passed[place, feeds] = cluster.picture.passed_ms(feeds)
+            if due_ms < passed[place, feeds]:
                 entry = (due_ms, place, order, name)
                 if entry not in waiting:
                     heapq.heappush(waiting, entry)
