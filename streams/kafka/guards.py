@@ -5,6 +5,7 @@ on after an error that nobody foresaw, is the outage that we are here to see.
 """
 
 import asyncio
+import faulthandler
 import os
 import sys
 import threading
@@ -117,6 +118,8 @@ class Watchdog:
         while not self._stopped.wait(self._look_s):
             blocked_s = time.monotonic() - self._beat_s
             if blocked_s > self._blocked_s:
+                # What blocks it is what one wants to know, and it is gone with the process.
+                faulthandler.dump_traceback(all_threads=True)
                 self._end(f"the event loop is blocked for {blocked_s:.0f} s")
                 return
 
