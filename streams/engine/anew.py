@@ -182,8 +182,8 @@ def difference(
 ) -> list[Output]:
     """Return what the engine, after a silent run, sees otherwise than what was published; it holds for `at_ms`.
 
-    `quarantines`: findings of detectors that failed in the silent run. `from_ms`: since when history was fed; what
-    opened before it stays open.
+    `quarantines`: findings of detectors that failed in the silent run. `from_ms`: since when history was known;
+    what opened before it stays open.
     """
     outputs: list[Output] = []
     open_now: set[str] = set()

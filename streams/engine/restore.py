@@ -1,7 +1,7 @@
 """Brings the engine of a partition to where progress stands: the newest complete snapshots, then a silent re-run.
 
 Where the snapshots are damaged or gone, the whole log is fed; where the log itself begins later, what is left of it.
-Where the code is another than that which wrote, what it sees otherwise is the difference to be published (`anew`).
+Where that is so, or the code is another than that which wrote, what is seen otherwise now is published (`anew`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from detectors.contract import Openings
+from detectors.lanes import FAR_MS
 from schemas.codec import decode
 from schemas.errors import CodecError
 from schemas.outputs import Finding, Progress, SnapshotChunk, SnapshotManifest, SnapshotMark
@@ -81,8 +82,6 @@ class Restore:
         self.reader = reader
         self.new_runner = new_runner
         self.frames = 0
-        self.from_ms = 0
-        """Since when history was fed; 0: since its beginning, or a snapshot holds what was before."""
         self.quarantines: list[Finding] = []
 
     async def run(self, progress: Progress) -> Restored:
@@ -91,7 +90,7 @@ class Restore:
         runner = self.new_runner()
         marks = progress.snapshots
         names: list[str] = []
-        from_offset = 0
+        from_offset = from_ms = 0
         if marks:
             try:
                 loaded = await self._load(marks)
@@ -104,13 +103,12 @@ class Restore:
                 from_offset = marks[0].next_offset
                 if names := loaded.anew():
                     await self._feed_anew(runner, loaded, names, progress)
-        self.from_ms = await self._feed(runner, from_offset, progress.next_offset)
+        if not await self._feed(runner, from_offset, progress.next_offset):
+            from_ms = FAR_MS
         restored = Restored(runner, marks, self.frames, anew=names)
-        if names or progress.code_digest != code_digest():
+        if names or from_ms == FAR_MS or progress.code_digest != code_digest():
             published = await self._published()
-            restored.difference = difference(
-                runner, published, self.quarantines, from_ms=self.from_ms, at_ms=progress.at_ms
-            )
+            restored.difference = difference(runner, published, self.quarantines, from_ms=from_ms, at_ms=progress.at_ms)
             if restored.difference:
                 log.warning("newer code sees otherwise", outputs=len(restored.difference), **self._about)
         return restored
@@ -167,28 +165,25 @@ class Restore:
         old = loaded.old()
         feeding = beside(runner, names, from_ms)
         for mark in marks:
-            fed_from_ms = await self._feed(feeding, from_offset, mark.next_offset)
-            from_ms = max(from_ms, fed_from_ms)
+            if not await self._feed(feeding, from_offset, mark.next_offset):
+                from_ms = FAR_MS
             from_offset = max(from_offset, mark.next_offset)
             transplant(feeding, runner.clusters[mark.cluster], names, old[mark.cluster], from_ms)
 
     # -- the log -------------------------------------------------------------------------------------------------
 
-    async def _feed(self, runner: Runner, from_offset: int, to_offset: int) -> int:
-        """Feed a stretch of the log silently; return since when there was any of it, 0: it was whole."""
+    async def _feed(self, runner: Runner, from_offset: int, to_offset: int) -> bool:
+        """Feed a stretch of the log silently; return whether all of it was there."""
         first = min(to_offset, await begins(self.reader, self.place, from_offset))
-        gone_ms = 0
         async for record in history(self.reader, self.place, first, to_offset):
-            if first > from_offset and not gone_ms:
-                gone_ms = record.at_ms
-            outputs = runner.feed([frame_of(record, self.place.source_topic)])
+            outputs = runner.feed([frame_of(record)])
             self.quarantines += [
                 output for output in outputs if isinstance(output, Finding) and output.detector == ENGINE
             ]
             self.frames += 1
             if self.frames % SLICE_FRAMES == 0:
                 await asyncio.sleep(0)
-        return gone_ms
+        return first <= from_offset
 
     async def _published(self) -> Published:
         published = Published()
