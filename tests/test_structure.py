@@ -99,8 +99,7 @@ OWED = {
     *(
         f"streams/engine/{name}.py"
         for name in (
-            "anew", "cluster", "digest", "fail_points", "frames", "outputs", "partition", "place", "policy",
-            "restore", "runner", "snapshots", "worker",
+            "cluster", "digest", "frames", "policy", "runner", "snapshots",
         )
     ),
     *(f"streams/kafka/{name}.py" for name in ("client", "jars", "plain")),
