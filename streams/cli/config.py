@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streams.cli.exits import Exit
 from streams.cli.options import By, ConfigFile, Json, Reason, config_path, finish, say, say_json, settings
+
+if TYPE_CHECKING:
+    from streams.config.model import Config
+    from streams.config.problems import ConfigError
 
 app = typer.Typer(help="Check the configuration, write its thresholds into the log, show what is in force.")
 File = Annotated[Path | None, typer.Argument(help="The file; else that of --config.")]
@@ -18,7 +23,7 @@ File = Annotated[Path | None, typer.Argument(help="The file; else that of --conf
 
 @app.command()
 def check(file: File = None, config: ConfigFile = None, as_json: Json = False) -> int:
-    """Name all errors of the configuration at once, each with its line and reason; exit 1 if there is one."""
+    """Name all errors of the configuration and its field mappings, each with line and reason; exit 1 if any."""
     from streams.config.catalogue import config_types
     from streams.config.load import load
     from streams.config.problems import ConfigError
@@ -26,20 +31,55 @@ def check(file: File = None, config: ConfigFile = None, as_json: Json = False) -
     path = config_path(file or config)
     try:
         checked = load(path, os.environ, config_types())
+        # Where mappings stand, and which, is known of a good configuration alone.
+        errors = list(_wrong_mappings(checked))
     except ConfigError as error:
-        for problem in error.problems:
-            if as_json:
-                say_json({"file": error.source, **dataclasses.asdict(problem)})
-            else:
-                say(problem.text(error.source))
-        if not as_json:
-            say(f"{len(error.problems)} errors" if len(error.problems) > 1 else "1 error")
-        return Exit.BAD
+        errors = [error]
+    if errors:
+        return _bad(errors, as_json=as_json)
     if as_json:
         say_json({"file": str(path or ""), "thresholds_digest": checked.thresholds_digest, "problems": 0})
     else:
         say(f"{path or 'defaults'}: good; thresholds {checked.thresholds_digest[:12]}")
     return Exit.OK
+
+
+def _wrong_mappings(config: Config) -> Iterator[ConfigError]:
+    """Yield what is wrong with each field mapping that the configuration names; each once."""
+    from streams.config.lines import key_lines, line_of
+    from streams.config.problems import ConfigError, Problem
+    from streams.intake.mapping_file import mapping_of
+
+    seen: set[str] = set()
+    for place, foreign in enumerate(config.intake.foreign):
+        if foreign.mapping in seen:
+            continue
+        if foreign.mapping:
+            seen.add(foreign.mapping)
+        try:
+            mapping_of(config, foreign)
+        except ConfigError as error:
+            if foreign.mapping or config.source is None:
+                yield error
+                continue
+            # A preset has no file to be mended: the wrong word is where it is named.
+            line = line_of(key_lines(config.source.read_text(encoding="utf-8")), ("intake", "foreign", place, "preset"))
+            key = f"intake.foreign[{place}].preset"
+            reason = f"`{foreign.preset}`: {error.problems[0].reason}"
+            yield ConfigError(str(config.source), [Problem(line, key, reason)])
+
+
+def _bad(errors: list[ConfigError], *, as_json: bool) -> Exit:
+    count = sum(len(error.problems) for error in errors)
+    for error in errors:
+        for problem in error.problems:
+            if as_json:
+                say_json({"file": error.source, **dataclasses.asdict(problem)})
+            else:
+                say(problem.text(error.source))
+    if not as_json:
+        say(f"{count} errors" if count > 1 else "1 error")
+    return Exit.BAD
 
 
 @app.command()

@@ -42,6 +42,41 @@ def test_errors_as_json_have_file_line_key_and_reason(tmp_path: Path, capsys: py
     assert ("bad.toml", 1, "x") == (told["file"], told["line"], told["key"])
 
 
+def test_the_errors_of_every_mapping_are_told_with_their_own_files_and_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreign = [("a", 'mapping = "mine"'), ("b", 'mapping = "mine"'), ("c", 'preset = "waagent-jornald"')]
+    text = "".join(f'[[intake.foreign]]\ntopic = "{topic}"\n{which}\n' for topic, which in foreign)
+    (tmp_path / "leapwatch.toml").write_text(f'[paths]\nmappings = "."\n{text}', encoding="utf-8")
+    (tmp_path / "mine.toml").write_text('[values.x]\npaths = ["x"]\nregex = "("\n[bogus]\n', encoding="utf-8")
+
+    assert Exit.BAD == main(["config", "check"])
+    near = "`waagent-jornald`: no such preset; did you mean `waagent-journald`?"
+    assert [
+        "mine.toml: records: no rule: a mapping that makes no records would only throw away",
+        "mine.toml:3: values.x.regex: no regular expression: missing ), unterminated subpattern at position 0",
+        "mine.toml:4: bogus: unknown key; known here: mapping, memory, parameters, records, unwrap, values",
+        f"leapwatch.toml:11: intake.foreign[2].preset: {near}",
+        "4 errors",
+    ] == capsys.readouterr().out.splitlines()
+
+
+def test_a_mapping_that_is_not_there_is_an_error_and_a_good_one_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "leapwatch.toml").write_text('[[intake.foreign]]\ntopic = "a"\nmapping = "mine"\n', encoding="utf-8")
+
+    assert Exit.BAD == main(["config", "check", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["file"].endswith("mine.toml")
+    assert "cannot be read" in told["reason"]
+
+    place = Path(told["file"])
+    place.parent.mkdir(exist_ok=True)
+    place.write_text('[mapping]\nbased_on = "waagent-journald"\n', encoding="utf-8")
+    assert Exit.OK == main(["config", "check"])
+
+
 def test_show_keeps_secrets_to_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("LEAPWATCH_KAFKA_PASSWORD", "hush")
 
