@@ -159,8 +159,6 @@ class Intake:
     """Seconds of source time between two Clocks records while catching up."""
     record_max_bytes: Annotated[int, Between(256, 16_000_000)] = 900_000
     """Bytes of a source record's value beyond which it is a dead letter (TOO_LARGE)."""
-    record_max_depth: Annotated[int, Between(2, 64)] = 16
-    """Levels of nesting beyond which a JSON record is a dead letter (TOO_DEEP)."""
     fetch_max_records: Annotated[int, Between(1, 100_000)] = 500
     """Records handled at once: bounds how long a rebalance waits."""
     foreign: tuple[Foreign, ...] = ()
