@@ -1,4 +1,7 @@
-"""Mappings at work: unwrapping, values, conditions, memory; and the preset on recorded lines of journald."""
+"""Mappings at work: unwrapping, values, conditions, memory; and the preset on lines of journald.
+
+Those are made by hand in the form of imjournal; what rsyslog really sends is in test_real_input.py.
+"""
 
 from __future__ import annotations
 
@@ -192,7 +195,7 @@ def test_a_cluster_of_everyone_cannot_be_made() -> None:
 
 
 def journald(message: str, boot: str = "b" * 32, host: str = "machine-1", **fields: str) -> dict[str, Any]:
-    """Give a line as imjournal and `%jsonmesg%` write it, recorded from rsyslog 8.2302 and cut to what matters."""
+    """Give a line in the form that imjournal and `%jsonmesg%` of rsyslog 8.2302 give it, made by hand: no recording."""
     return {
         "msg": message,
         "timereported": "2012-02-29T00:00:01.123456+00:00",
