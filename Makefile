@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install .venv test test-full check format demo faults lock clean
+.PHONY: help install .venv test test-full check format demo score faults lock clean
 
 help:
 	@echo 'make install    the programs, into .venv (.venv/bin/leapwatch)'
@@ -17,6 +17,7 @@ help:
 	@echo 'make check      ruff and mypy'
 	@echo 'make test       check, and every test that takes less than minutes'
 	@echo 'make test-full  check, and every test'
+	@echo 'make score      every scenario, judged by its truth, in the sizes of their files'
 	@echo 'make faults     workers and brokers killed in every way on a real Kafka: about a quarter of an hour'
 	@echo 'make lock       requirements.lock anew from pyproject.toml (wants uv)'
 
@@ -52,6 +53,9 @@ test-full: check
 # Java and Maven are wanted; the short forms of these tests are part of `make test`.
 faults: .venv
 	$(BIN)/python -m pytest tests/faults $(PYTEST_ARGS)
+
+score: .venv
+	@$(BIN)/leapwatch score
 
 demo: .venv
 	@$(BIN)/leapwatch demo

@@ -1,0 +1,36 @@
+"""Every scenario, judged by its truth: what was injected is found in time, and nothing else.
+
+Clusters of 120 servers here, so that all take minutes together; `make score` runs the sizes of the files, and
+`leapwatch score --full` every cluster of them. The healthy day is whole: 1,000 servers of 20 VMs.
+"""
+
+import pytest
+
+from streams.simulate.load import load, names
+from streams.simulate.scenario import Size
+from streams.simulate.score import Options, Result, score_scenario, sized
+
+SMALL = Size(clusters=5, servers=120, vms=8)
+SEED = 7
+"""Another seed than the files' own: what is found must not hang on one."""
+
+
+def failed(result: Result) -> list[str]:
+    """Return the lines of truth that were missed, or forbade what was found."""
+    return [f"{row.cluster}: {row.label}: {row.note or row.found}" for row in result.rows if row.ok is False]
+
+
+@pytest.mark.parametrize("name", [name for name in names() if name != "healthy-week"])
+def test_what_was_injected_is_found_and_nothing_else(name: str) -> None:
+    scenario = sized(load(name), Options(size=SMALL, seed=SEED))
+    result = score_scenario(scenario, Options())
+
+    assert [] == failed(result)
+
+
+def test_a_healthy_day_of_a_whole_cluster_is_quiet_and_its_reboots_are_counted() -> None:
+    scenario = sized(load("healthy-week"), Options())
+    result = score_scenario(scenario, Options())
+
+    assert [] == failed(result)
+    assert (1_000, 20) == (scenario.clusters[0].servers, scenario.clusters[0].vms)
