@@ -92,7 +92,7 @@ OWED = {
     *(
         f"streams/cli/{name}.py"
         for name in (
-            "broker", "dead_letters", "decisions", "demo", "doctor", "exits", "findings", "inventory", "options",
+            "broker", "demo", "exits", "options",
             "replay", "score", "simulate", "topic_state", "topics", "worker",
         )
     ),

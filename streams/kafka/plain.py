@@ -64,9 +64,12 @@ class Reader:
             request_timeout_ms=int(self.config.kafka.request_timeout_s * 1000),
             **aiokafka_settings(self.config),
         )
+        known = await self._consumer._client.fetch_all_metadata()
+        # Each place by name: asked for whatever there is, the embedded broker gives an answer that cannot be read.
+        places = [TopicPartition(topic, lane) for topic in known.topics() for lane in known.partitions_for_topic(topic)]
         try:
             await admin.start()
-            found = await admin.list_consumer_group_offsets(group)
+            found = await admin.list_consumer_group_offsets(group, partitions=places)
         finally:
             await admin.close()
         committed = {place: int(at.offset) for place, at in found.items() if at.offset >= 0}

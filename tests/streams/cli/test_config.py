@@ -1,12 +1,15 @@
-"""`leapwatch config check` and `show`."""
+"""`leapwatch config check`, `apply` and `show`."""
 
 import json
 from pathlib import Path
 
 import pytest
 
+from schemas import codec
+from schemas.commands import ConfigChanged
 from streams.cli.exits import Exit
 from streams.cli.main import main
+from tests.streams.cli.log import Run, held
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +87,21 @@ def test_show_keeps_secrets_to_itself(monkeypatch: pytest.MonkeyPatch, capsys: p
     said = capsys.readouterr().out
     assert "hush" not in said
     assert "Secrets(kafka_password)" in said
+
+
+@pytest.mark.embedded
+def test_thresholds_are_written_into_every_lane_once(bootstrap: str, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "leapwatch.toml"
+    path.write_text("[policy]\nbudget_per_day = 3\n", encoding="utf-8")
+
+    assert "written into the log" in run("config", "apply", "--by", "ann")[1][0]
+    assert "nothing written" in run("config", "apply", "--by", "ann")[1][0]
+    records = held(bootstrap, "t.operator")
+    assert [0, 1, 2, 3] == sorted(record.partition for record in records)
+    change = codec.decode(records[0].value)
+    assert isinstance(change, ConfigChanged)
+    assert ("*", "[policy]\nbudget_per_day = 3\n", "ann") == (change.cluster, change.text, change.by)
+
+    path.write_text("[policy]\nbudget_per_day = -3\n", encoding="utf-8")
+    assert Exit.USAGE == run("config", "apply", "--by", "ann")[0]
+    assert 4 == len(held(bootstrap, "t.operator"))
