@@ -189,9 +189,11 @@ class StartStall(Detector[Config, StallState]):
             if frame.due_ms < moment_ms < FAR_MS // 2:
                 state.deadlines.set(key, moment_ms)
                 return []
-            if moment_ms >= FAR_MS // 2 or not known_until(server, moment_ms):
-                state.parked.setdefault(start.server, []).append(key)
-                return []
+        # Those in contact wait for their server's word as well: if only the others did, a hundred starts of one minute
+        # would be judged with all that stalled at the end, and a row of the few late ones would look like a fault.
+        if (stage > 0 or not in_touch) and not known_until(server, moment_ms):
+            state.parked.setdefault(start.server, []).append(key)
+            return []
         if stage < 0:
             del state.stages[key]
             self._learn(start, in_touch)
