@@ -97,8 +97,6 @@ class Schemas:
 class Paths:
     """Where files lie; a path that is not absolute counts from the configuration file's folder."""
 
-    state: Path = Path("state")
-    """Working directory of the workers, and of `leapwatch broker`; nothing in it is needed to recover."""
     mappings: Path = Path("mappings")
     """Field mappings of your own, NAME.toml; presets come with the program."""
 
@@ -157,10 +155,8 @@ class Intake:
     """Seconds between two Clocks records, and between two pulses of a lane."""
     catch_up_clocks_s: Annotated[float, Between(0.05, 60)] = 10.0
     """Seconds of source time between two Clocks records while catching up."""
-    record_max_bytes: Annotated[int, Between(256, 16_000_000)] = 900_000
-    """Bytes of a source record's value beyond which it is a dead letter (TOO_LARGE)."""
-    fetch_max_records: Annotated[int, Between(1, 100_000)] = 500
-    """Records handled at once: bounds how long a rebalance waits."""
+    record_max_bytes: Annotated[int, Between(256, 1_048_576)] = 524_288
+    """Bytes of a source record's value beyond which it is a dead letter (TOO_LARGE); topics take 1 MiB at most."""
     foreign: tuple[Foreign, ...] = ()
 
     def __post_init__(self) -> None:
@@ -179,11 +175,8 @@ class Engine:
     """Milliseconds between two transactions of a partition that has something to write."""
     snapshot_every_s: Annotated[float, Between(1, 86_400)] = 300.0
     """Seconds of source time in which every cluster of a partition is saved once, one by one."""
-    snapshot_chunk_bytes: Annotated[int, Between(1_024, 524_288)] = 524_288
     memory_s: Annotated[int, Between(0, 86_400)] = 86_400
     """Seconds of the log that a detector whose state_version changed may be fed again, silently."""
-    fetch_max_records: Annotated[int, Between(1, 100_000)] = 500
-    """Frames handled at once: bounds how long a rebalance waits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,10 +74,10 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_the_environment_overrides_connections_paths_and_ports(tmp_path: Path) -> None:
     path = written(tmp_path, '[kafka]\nbootstrap = ["a:1"]\n[web]\nintake = 1\n')
-    env = {"LEAPWATCH_KAFKA_BOOTSTRAP": "b:2, c:3", "LEAPWATCH_WEB_INTAKE": "99", "LEAPWATCH_PATHS_STATE": "/var/x"}
+    env = {"LEAPWATCH_KAFKA_BOOTSTRAP": "b:2, c:3", "LEAPWATCH_WEB_INTAKE": "99", "LEAPWATCH_PATHS_MAPPINGS": "/var/x"}
     config = load(path, env)
 
-    assert (("b:2", "c:3"), 99, Path("/var/x")) == (config.kafka.bootstrap, config.web.intake, config.paths.state)
+    assert (("b:2", "c:3"), 99, Path("/var/x")) == (config.kafka.bootstrap, config.web.intake, config.paths.mappings)
 
 
 def test_a_wrong_variable_is_named_and_not_the_file(tmp_path: Path) -> None:
