@@ -1,0 +1,1 @@
+"""How it flows: a folder a role, and what roles share (config, kafka, operate)."""
