@@ -92,7 +92,7 @@ OWED = {
     *(
         f"streams/cli/{name}.py"
         for name in (
-            "broker", "demo", "exits", "options",
+            "demo", "exits", "options",
             "replay", "score", "simulate", "topic_state", "topics", "worker",
         )
     ),

@@ -19,7 +19,9 @@ Directory = Annotated[
 @app.command()
 def start(
     directory: Directory = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of its first node; else 9092.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of its first node; else its last, or 9092.")
+    ] = None,
     nodes: Annotated[int, typer.Option(help="1, or 3 for replication.")] = 1,
     as_json: Json = False,
 ) -> int:
@@ -28,8 +30,11 @@ def start(
 
     if reason := real.missing():
         raise Failure(reason)
+    folder = directory or real.default_dir()
+    if port is None and not (folder / "cluster.json").exists():
+        port = real.DEVELOPER_PORT  # one that was used before keeps its own
     try:
-        address = real.start(directory or real.default_dir(), port=port or real.DEVELOPER_PORT, nodes=nodes)
+        address = real.start(folder, port=port, nodes=nodes)
     except real.BrokerError as error:
         raise Failure(str(error), Exit.AWAY) from None
     if as_json:
