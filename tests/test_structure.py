@@ -92,8 +92,8 @@ OWED = {
     *(
         f"streams/cli/{name}.py"
         for name in (
-            "demo", "exits", "options",
-            "replay", "score", "simulate", "topic_state", "topics", "worker",
+            "demo", 
+            "replay", "score", "simulate", "topics", "worker",
         )
     ),
     *(
