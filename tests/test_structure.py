@@ -93,7 +93,7 @@ OWED = {
         f"streams/cli/{name}.py"
         for name in (
             "demo", 
-            "replay", "worker",
+            "worker",
         )
     ),
     *(
