@@ -88,11 +88,10 @@ NO_TEST_OF_ITS_OWN = {
     "streams/simulate/scenario.py": "dataclasses alone; test_load.py reads every field of them",
 }
 OWED = {
-    *(f"detectors/hosts/{name}.py" for name in ("absence", "telling")),
     *(
         f"streams/cli/{name}.py"
         for name in (
-            "demo", 
+            "demo",
             "worker",
         )
     ),
@@ -114,10 +113,7 @@ OWED = {
 }  # fmt: skip
 """Modules whose test is still to be written. Strike out what has one; add nothing."""
 
-LONG = {
-    "detectors/hosts/blind.py": 460,
-    "detectors/hosts/host_silence.py": 530,
-}
+LONG: dict[str, int] = {}
 """Files above the ceiling, and how long they may be: to be cut, and to grow no further."""
 
 

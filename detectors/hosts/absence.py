@@ -1,9 +1,10 @@
-"""What host_silence remembers of a server: its last report, and the absences that are not judged yet."""
+"""What host_silence remembers: of each server its last report and its absences, and what cluster_dark said."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from detectors.contract import State as BaseState
 from detectors.lanes import overlap_ms
 from detectors.picture import Picture, ServerView, Upkeep
 from schemas.outputs import Evidence
@@ -88,6 +89,43 @@ class Watch:
                 partition, offset, topic, topic_id, lane, self.source_offset, self.at_ms, "its last report"
             ),
         )
+
+
+@dataclass(slots=True)
+class Dark:
+    """What cluster_dark said: servers last heard from `from_ms` to `since_ms` went dark together."""
+
+    id: str
+    from_ms: int
+    since_ms: int
+    judged_ms: int
+
+
+@dataclass(slots=True)
+class State(BaseState):
+    """Every server's watch; who is overdue; who was never heard."""
+
+    watches: dict[str, Watch] = field(default_factory=dict)
+    """By server, heard at least once; those of the picture, no more."""
+    overdue: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """`server/since` to (limit passed, heard again or FAR_MS)."""
+    expected: dict[str, int] = field(default_factory=dict)
+    """Servers of the inventory never heard, with the stamp at which it named them first."""
+    counted: int = 0
+    gate_ms: int = -1
+    """Nothing is asked before this: guests could still tell that the host feed is blind, and their lane lags."""
+    darks: list[Dark] = field(default_factory=list)
+
+    def overdue_at(self, at_ms: int) -> int:
+        """Return how many servers were past their limit at this time, and not heard again."""
+        return sum(1 for passed_ms, until_ms in self.overdue.values() if passed_ms <= at_ms < until_ms)
+
+    def folded_under(self, absence: Absence) -> Dark | None:
+        """Return the newest darkness of the cluster that an absence began in, None where there is none."""
+        for dark in reversed(self.darks):
+            if dark.from_ms <= absence.since_ms <= dark.since_ms:
+                return dark
+        return None
 
 
 def explaining(server: ServerView, absence: Absence, by_ms: int, known_ms: int, lasts_ms: int) -> Upkeep | None:

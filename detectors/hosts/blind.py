@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from detectors.contract import Detector
-from detectors.contract import State as BaseState
 from detectors.frames import BatchFrame, ClocksFrame, DueFrame, Frame
+from detectors.hosts.blindness import PULSED_GAP_MS, Config, Loss, State
+from detectors.hosts.lost_reports import lost_reports
 from detectors.hosts.telling import clock_time, span
 from detectors.lanes import Lane
 from detectors.picture import SPOKEN_BUCKET_MS, Picture, Quiet
@@ -16,81 +16,9 @@ from schemas.source import GUEST_AGENT, HOST_AGENT, MAINTENANCE, TELEMETRY_FEEDS
 from schemas.telemetry import EVERYONE
 
 FEED = "*feed"
-LOST = "*lost"
-"""Keys of the findings on a cluster; no server's name begins with `*`."""
-PULSED_GAP_MS = 10_000
+"""The key of the finding on a cluster's host feed; no server's name begins with `*`."""
 
 EFFECT = "Until it is read, nobody's silence in its clusters is judged: verdicts of absence come late, none is false."
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """The numbers of blind. A lane of a foreign topic may take its own longest gap more, above 10 s."""
-
-    still_s: float = 30.0
-    """Seconds that another lane of the partition goes on while this one stands. Source: CATALOGUE, blind."""
-    behind_s: float = 60.0
-    """Seconds behind the other lanes. Source: CATALOGUE, blind."""
-    ahead_s: float = 60.0
-    """Seconds ahead of all other lanes: explanations are accepted no later than that. Source: CATALOGUE, blind."""
-    again_s: float = 30.0
-    """Seconds behind at which a late lane has caught up: half of `behind_s`, so that it does not flap.
-    Source: our judgement."""
-    settle_s: float = 10.0
-    """Seconds for which a lane must be far behind or ahead: the first lane read after an outage is so for a second.
-    Source: our judgement; the gap that a lane may have (DESIGN)."""
-    tell_again_s: float = 60.0
-    """Seconds by which lateness must change to be told again. Source: our judgement."""
-    critical_s: float = 300.0
-    """Seconds behind from which a host-agent or guest-agent lane, which hides every reporter of its clusters, is
-    critical: a restarted intake is back long before. Source: our judgement."""
-    long_gap_s: float = 60.0
-    """Seconds from which a gap is a warning: beyond the 60 s by which brokers' clocks may differ. Source: DESIGN."""
-    lost_after_s: float = 60.0
-    """Seconds in which a host may send a report again before it counts as lost. Source: DESIGN, Time."""
-    lost_quiet_s: float = 600.0
-    """Seconds without a further loss after which a host's finding closes. Source: our judgement."""
-    mass_share: float = 0.2
-    """Share of a cluster's hosts with lost reports from which they are one finding. Source: CATALOGUE, blind."""
-    mass_servers: int = 3
-    """And so many hosts at least: in a cluster of five, one is no mass. Source: cluster_dark's least number."""
-
-
-@dataclass(slots=True)
-class Seen:
-    """What was seen of a lane: where it stood, and where the foremost was when it came there."""
-
-    watermark_ms: int
-    foremost_ms: int
-    run_ms: int
-
-
-@dataclass(slots=True)
-class Loss:
-    """Reports lost of one host, in one finding or several."""
-
-    told: int
-    """Of the losses that the picture counts in this run, how many belong to findings closed before."""
-    at_ms: int
-    """Stamp of the report that showed the newest loss."""
-
-
-@dataclass(slots=True)
-class State(BaseState):
-    """The lanes as seen last (of the partition); the stretch told last and the hosts' losses (of a cluster)."""
-
-    seen: dict[str, Seen] = field(default_factory=dict)
-    foremost_ms: int = -1
-    """The foremost watermark."""
-    run_ms: int = 0
-    """How far the foremost went since Clocks were seen first; a leap (an outage, a stepped clock) counts as 10 s."""
-    since: dict[str, int] = field(default_factory=dict)
-    """Since when (by `run_ms`) a lane is far behind or ahead."""
-    told_ms: int = 0
-    """Start of the newest blind stretch of the cluster's host feed that was told."""
-    checked_ms: int = 0
-    """Start of the newest stretch without host reports for which a due time was named."""
-    losses: dict[str, Loss] = field(default_factory=dict)
 
 
 class Blind(Detector[Config, State]):
@@ -128,7 +56,10 @@ class Blind(Detector[Config, State]):
         if isinstance(frame, DueFrame):
             found: list[Finding] = []
             for key in self.state.deadlines.pop(frame.due_ms):
-                found += self._feed(frame, picture) if key == FEED else self._lost(key, frame, picture)
+                if key == FEED:
+                    found += self._feed(frame, picture)
+                else:
+                    found += lost_reports(key, self.name(), self.state, self.config, frame, picture)
             return found
         return []
 
@@ -146,28 +77,16 @@ class Blind(Detector[Config, State]):
         order = sorted(marks.values(), reverse=True)
         foremost, second = order[0], order[1] if len(order) > 1 else order[0]
         state = self.state
-        state.run_ms += min(PULSED_GAP_MS, max(0, foremost - state.foremost_ms)) if state.foremost_ms >= 0 else 0
-        state.foremost_ms = max(foremost, state.foremost_ms)
-        for key, watermark_ms in marks.items():
-            seen = state.seen.get(key)
-            if seen is None or seen.watermark_ms != watermark_ms:
-                state.seen[key] = Seen(watermark_ms, foremost, state.run_ms)
+        state.see(marks, foremost)
         standing = [key for key, lane in lanes.items() if self._stands(key, lane)]
         far = len(lanes) > 2 and foremost - second > self._ms(self.config.ahead_s) and not standing
+        settle_ms = self._ms(self.config.settle_s)
         leader = max(marks, key=lambda key: marks[key])
         for key, lane in lanes.items():
-            ahead = self._holds(f"{key}/ahead", holds=far and key == leader)
+            ahead = self.state.holds(f"{key}/ahead", settle_ms, holds=far and key == leader)
             found += self._ahead(key, lane, frame, second if ahead else None)
             found += self._late(key, lane, frame, second if far else foremost, stands=key in standing)
         return found + self._unread(frame, foremost, lanes)
-
-    def _holds(self, place: str, *, holds: bool) -> bool:
-        """Tell whether something has held for long enough to be believed."""
-        if not holds:
-            self.state.since.pop(place, None)
-            return False
-        since_ms = self.state.since.setdefault(place, self.state.run_ms)
-        return self.state.run_ms - since_ms >= self._ms(self.config.settle_s)
 
     @staticmethod
     def _ms(seconds: float) -> int:
@@ -182,8 +101,9 @@ class Blind(Detector[Config, State]):
         config = self.config
         behind_ms = foremost_ms - lane.watermark_ms
         slack_ms = max(0, lane.gap_ms - PULSED_GAP_MS)
-        late = self._holds(f"{key}/late", holds=behind_ms > self._ms(config.behind_s) + slack_ms) or stands
         place = f"{key}/late"
+        far = behind_ms > self._ms(config.behind_s) + slack_ms
+        late = self.state.holds(place, self._ms(config.settle_s), holds=far) or stands
         if place in self.state.openings.open and not stands and behind_ms <= self._ms(config.again_s) + slack_ms:
             return self.state.openings.end(place, frame, "its watermark runs with the others again")
         if not late and place not in self.state.openings.open:
@@ -370,82 +290,4 @@ class Blind(Detector[Config, State]):
             "(collector, network, credentials). No server is called silent for this time.",
             evidence=(last if last is not None else Evidence(frame.partition, frame.offset, at_ms=frame.at_ms),),
             numbers={"reporters": float(len(reporters)), "since_s": (told_ms - quiet.from_ms) / 1000},
-        )
-
-    # -- lost reports --------------------------------------------------------------------------------------------
-
-    def _lost(self, name: str, frame: DueFrame, picture: Picture) -> list[Finding]:
-        """Tell of a host's lost reports, or close what was told once none were lost for a while."""
-        state = self.state
-        loss = state.losses.get(name)
-        server = picture.servers.get(name)
-        if loss is None or server is None:
-            return []
-        if server.lost < loss.told:
-            loss.told = 0  # a new run of its agent: the picture counts from 0 again
-        quiet_ms = loss.at_ms + self._ms(self.config.lost_quiet_s)
-        lost = server.lost - loss.told
-        if lost <= 0 or frame.due_ms >= quiet_ms:
-            loss.told = server.lost
-            return state.openings.end(name, frame, "no further report was lost") + self._mass(frame, picture)
-        state.deadlines.set(name, quiet_ms)
-        found = self._mass(frame, picture)
-        if LOST in state.openings.open:
-            return found
-        title = f"{lost} reports of server {name} were lost between it and us"
-        numbers = {"lost": float(lost)}
-        if name in state.openings.open:
-            return found + state.openings.update(name, frame, title=title, numbers=numbers)
-        return found + self._open(
-            name,
-            frame,
-            Subject(cluster=picture.cluster, server=name),
-            f"lost/{server.server}/{server.boot_id}/{server.run}/{server.seq}",
-            opened_ms=loss.at_ms,
-            severity=Severity.INFO,
-            title=title,
-            explanation="Its agent counted them and they never came, though later ones did. It lives; its way to us "
-            "loses reports.",
-            evidence=(server.heard_evidence,) if server.heard_evidence is not None else (),
-            numbers=numbers,
-        )
-
-    def _mass(self, frame: DueFrame, picture: Picture) -> list[Finding]:
-        """Fold the hosts' losses into one finding while they are many; close it when they are few again."""
-        state, config = self.state, self.config
-        quiet_ms = self._ms(config.lost_quiet_s)
-        active = [
-            name
-            for name, loss in state.losses.items()
-            if name in picture.servers
-            and picture.servers[name].lost > loss.told
-            and loss.at_ms <= frame.due_ms < loss.at_ms + quiet_ms
-        ]
-        servers = picture.counted_servers()
-        many = servers > 0 and len(active) >= max(config.mass_share * servers, config.mass_servers)
-        if not many:
-            return state.openings.end(LOST, frame, "few hosts lose reports now")
-        lost = sum(max(0, picture.servers[name].lost - state.losses[name].told) for name in active)
-        fields: dict[str, Any] = {
-            "title": f"{lost} reports of {len(active)} of {servers} hosts of {picture.cluster} were lost on the way",
-            "numbers": {"hosts": float(len(active)), "servers": float(servers), "lost": float(lost)},
-        }
-        if LOST in state.openings.open:
-            return state.openings.update(LOST, frame, **fields)
-        found: list[Finding] = []
-        for name in active:
-            found += state.openings.end(name, frame, "one of many: folded into one finding of the cluster")
-        newest = max(active, key=lambda name: (state.losses[name].at_ms, name))
-        server = picture.servers[newest]
-        return found + self._open(
-            LOST,
-            frame,
-            Subject(cluster=picture.cluster, feed=HOST_AGENT),
-            f"lost/{server.server}/{server.boot_id}/{server.run}/{server.seq}",
-            opened_ms=state.losses[newest].at_ms,
-            severity=Severity.WARNING,
-            explanation="Their agents counted reports that never came, though later ones did: something that carries "
-            "the reports of many hosts drops them.",
-            evidence=(server.heard_evidence,) if server.heard_evidence is not None else (),
-            **fields,
         )

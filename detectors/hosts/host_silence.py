@@ -2,79 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from detectors.contract import Detector
-from detectors.contract import State as BaseState
 from detectors.frames import BatchFrame, DueFrame, FindingFrame, Frame
-from detectors.hosts.absence import Absence, Place, Watch, explaining, maintenance_unseen
-from detectors.hosts.telling import clock_time, span, words
-from detectors.lanes import FAR_MS
+from detectors.hosts.absence import Absence, Dark, Place, State, Watch, maintenance_unseen
+from detectors.hosts.judging import FEEDS, NOTHING, TELL, Config, explained_by_ms, guests_lag, judge
+from detectors.hosts.telling import span, words
 from detectors.picture import Picture
 from schemas.inventory import Server
 from schemas.outputs import Evidence, Finding, FindingState, Severity, Subject, Verdict
-from schemas.source import GUEST_AGENT, HOST_AGENT, MAINTENANCE
+from schemas.source import HOST_AGENT
 from schemas.telemetry import HostRow
 
-FEEDS = (HOST_AGENT, MAINTENANCE)
-DARK_FEEDS = (HOST_AGENT, MAINTENANCE, GUEST_AGENT)
 NEVER = "*never-heard"
 """The key of the finding on servers never heard; no server's name begins with `*`."""
-RECENT_QUIET_MS = 3_600_000
-"""What guests told of a stretch without host reports is waited for while that stretch is younger than an hour."""
 DARKS_KEPT = 64
-TELL, NOTHING = -1, -2
 ABSENCES_KEPT = 16
 """Absences of one server that wait to be judged; more would mean a maintenance lane that stands for hours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """The numbers of host_silence."""
-
-    intervals: float = 3.0
-    """Intervals of the server without a report; exactly so many are not silence. Source: CATALOGUE, host_silence."""
-    at_least_s: float = 90.0
-    """Seconds of observed time without a report, whatever the interval. Source: CATALOGUE, host_silence."""
-    upkeep_s: float = 1800.0
-    """Seconds of observed time under a known reboot or host update: an update takes 15 to 20 min. Source: CATALOGUE."""
-    late_s: float = 60.0
-    """Seconds after the first missed report within which an announcement still explains: brokers' clocks may differ.
-    Source: DESIGN, Time."""
-    mass_share: float = 0.2
-    """Share of the cluster's servers overdue at once from which single findings wait. Source: CATALOGUE."""
-    wait_s: float = 120.0
-    """Seconds they wait for cluster_dark or blind. Source: CATALOGUE, host_silence."""
-    never_heard_s: float = 1800.0
-    """Seconds of observed time after the inventory named a server, before it counts as never heard: as long as a host
-    update may take. Source: `upkeep_s`."""
-
-
-@dataclass(slots=True)
-class Dark:
-    """What cluster_dark said: servers last heard from `from_ms` to `since_ms` went dark together."""
-
-    id: str
-    from_ms: int
-    since_ms: int
-    judged_ms: int
-
-
-@dataclass(slots=True)
-class State(BaseState):
-    """Every server's watch; who is overdue; who was never heard."""
-
-    watches: dict[str, Watch] = field(default_factory=dict)
-    """By server, heard at least once; those of the picture, no more."""
-    overdue: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """`server/since` to (limit passed, heard again or FAR_MS)."""
-    expected: dict[str, int] = field(default_factory=dict)
-    """Servers of the inventory never heard, with the stamp at which it named them first."""
-    counted: int = 0
-    gate_ms: int = -1
-    """Nothing is asked before this: guests could still tell that the host feed is blind, and their lane lags."""
-    darks: list[Dark] = field(default_factory=list)
 
 
 class HostSilence(Detector[Config, State]):
@@ -270,26 +215,12 @@ class HostSilence(Detector[Config, State]):
         deadlines = self.state.deadlines
         found: list[Finding] = []
         while (at_ms := deadlines.next_ms()) is not None and at_ms <= frame.due_ms:
-            if self._guests_lag(picture, at_ms):
+            if guests_lag(picture, at_ms):
                 self.state.gate_ms = picture.passed_ms(FEEDS)
                 return found
             for key in deadlines.pop(at_ms):
                 found += self._never(frame, picture, at_ms) if key == NEVER else self._ask(key, frame, picture, at_ms)
         return found
-
-    def _guests_lag(self, picture: Picture, at_ms: int) -> bool:
-        """Tell whether guests may yet tell that a stretch without host reports was blind, or the cluster not dark."""
-        state = picture.state
-        recent = bool(state.quiets) and state.quiets[-1].until_ms > at_ms - RECENT_QUIET_MS
-        if not recent and at_ms - state.host_report_ms < state.longest_interval_s * 1000:
-            return False
-        passed_ms: int | None = None
-        for quiet in picture.quiets(at_ms):
-            if quiet.told_ms is None and quiet.from_ms + RECENT_QUIET_MS > at_ms:
-                passed_ms = picture.passed_ms((GUEST_AGENT,)) if passed_ms is None else passed_ms
-                if passed_ms <= at_ms:
-                    return True
-        return False
 
     def _ask(self, name: str, frame: DueFrame, picture: Picture, at_ms: int) -> list[Finding]:
         """Judge the absences of one server as of its due time, and name the next one."""
@@ -312,7 +243,7 @@ class HostSilence(Detector[Config, State]):
             if absence.told:
                 kept.append(absence)
                 continue
-            next_ms = self._judge(name, absence, picture, at_ms)
+            next_ms = judge(name, absence, self.state, self.config, picture, at_ms)
             if next_ms == TELL:
                 found += self._tell(name, absence, frame, picture)
                 if absence.until_ms is None:
@@ -324,77 +255,6 @@ class HostSilence(Detector[Config, State]):
         if nexts:
             self._name(name, min(nexts))
         return found
-
-    def _judge(self, name: str, absence: Absence, picture: Picture, at_ms: int) -> int:
-        """Return when to ask again about an absence; TELL: it is a finding; NOTHING: it is none."""
-        key = f"{name}/{absence.since_ms}"
-        while True:
-            if absence.dark_ms and not self._after_dark(absence, picture, at_ms):
-                return at_ms + absence.limit_ms
-            moment_ms = picture.limit_passed_ms(FEEDS, absence.base_ms, absence.limit_ms, known_ms=at_ms)
-            if absence.until_ms is not None and absence.until_ms <= moment_ms:
-                if not absence.dark_ms:
-                    self.state.overdue.pop(key, None)
-                return NOTHING
-            if moment_ms > at_ms:
-                return moment_ms
-            unexplained = not absence.explained and not absence.dark_ms
-            if unexplained and self._explain(name, absence, moment_ms, picture, at_ms):
-                continue
-            if not absence.overdue or absence.moment_ms != moment_ms:
-                absence.overdue, absence.moment_ms = True, moment_ms
-                if not absence.dark_ms:
-                    self.state.overdue[key] = (moment_ms, absence.until_ms or FAR_MS)
-                wait = not absence.dark_ms and self._wait(picture, moment_ms)
-                absence.judge_ms = moment_ms + (round(self.config.wait_s * 1000) if wait else 0)
-            if absence.judge_ms > at_ms:
-                return absence.judge_ms
-            judge_ms = self._judged_with_guests_ms(absence, picture, at_ms)
-            if judge_ms > at_ms:
-                return judge_ms
-            dark = self._folded_under(absence)
-            if dark is None or absence.dark_ms or dark.judged_ms > at_ms:
-                return TELL
-            absence.dark_ms = dark.since_ms
-
-    def _explain(self, name: str, absence: Absence, moment_ms: int, picture: Picture, at_ms: int) -> bool:
-        """Give an absence the longer limit if a reboot or update explains it; tell whether one does."""
-        by_ms = self._explained_by_ms(absence, moment_ms, picture, at_ms)
-        upkeep_ms = round(self.config.upkeep_s * 1000)
-        upkeep = explaining(picture.servers[name], absence, by_ms, at_ms, upkeep_ms)
-        if upkeep is None:
-            return False
-        planned = "planned" if upkeep.planned else "unplanned"
-        about = upkeep.rollout or upkeep.reason
-        absence.explained = f"{planned} {upkeep.what}{f' ({about})' if about else ''} from {clock_time(upkeep.from_ms)}"
-        absence.limit_ms = max(absence.limit_ms, upkeep_ms)
-        return True
-
-    def _explained_by_ms(self, absence: Absence, moment_ms: int, picture: Picture, at_ms: int) -> int:
-        """Return until when an announcement explains an absence; time that nobody could write in does not count."""
-        late_ms = absence.interval_s * 1000 + round(self.config.late_s * 1000)
-        return min(moment_ms, picture.limit_passed_ms(FEEDS, absence.since_ms, late_ms, known_ms=at_ms))
-
-    def _wait(self, picture: Picture, moment_ms: int) -> bool:
-        """Tell whether so many servers are overdue, or the cluster so quiet, that one cause may be behind it."""
-        state = self.state
-        state.overdue = {key: known for key, known in state.overdue.items() if known[1] > moment_ms}
-        if any(quiet.until_ms > moment_ms for quiet in picture.quiets(moment_ms)):
-            return True
-        return state.counted > 0 and self._overdue(moment_ms) >= self.config.mass_share * state.counted
-
-    @staticmethod
-    def _judged_with_guests_ms(absence: Absence, picture: Picture, at_ms: int) -> int:
-        """Return when an absence that waits can be judged: what cluster_dark waits for, all three feeds, too."""
-        if absence.judge_ms == absence.moment_ms:
-            return absence.judge_ms
-        if not any(quiet.from_ms >= absence.since_ms for quiet in picture.quiets(at_ms)):
-            return absence.judge_ms
-        limit_ms = absence.limit_ms + absence.judge_ms - absence.moment_ms
-        return picture.limit_passed_ms(DARK_FEEDS, absence.base_ms, limit_ms, known_ms=at_ms)
-
-    def _overdue(self, at_ms: int) -> int:
-        return sum(1 for passed_ms, until_ms in self.state.overdue.values() if passed_ms <= at_ms < until_ms)
 
     # -- darkness ------------------------------------------------------------------------------------------------
 
@@ -414,27 +274,11 @@ class HostSilence(Detector[Config, State]):
                     self._name(name, dark.judged_ms + 1)
         return found
 
-    def _after_dark(self, absence: Absence, picture: Picture, at_ms: int) -> bool:
-        """Tell whether the cluster that an absence is folded under was heard again: waiting counts from then on."""
-        if absence.base_ms <= absence.dark_ms:
-            absence.limit_ms = round(self.config.upkeep_s * 1000)
-            back_ms = _came_back_ms(picture, absence.dark_ms, at_ms)
-            if back_ms is None:
-                return False
-            absence.base_ms, absence.overdue = back_ms, False
-        return True
-
-    def _folded_under(self, absence: Absence) -> Dark | None:
-        for dark in reversed(self.state.darks):
-            if dark.from_ms <= absence.since_ms <= dark.since_ms:
-                return dark
-        return None
-
     # -- telling -------------------------------------------------------------------------------------------------
 
     def _tell(self, name: str, absence: Absence, frame: DueFrame, picture: Picture) -> list[Finding]:
         absence.told = True
-        by_ms = self._explained_by_ms(absence, absence.moment_ms, picture, absence.moment_ms)
+        by_ms = explained_by_ms(absence, absence.moment_ms, self.config, picture, absence.moment_ms)
         unseen = maintenance_unseen(picture, absence.since_ms, by_ms)
         title, text, facts = words(name, absence, unseen=unseen)
         overdue = bool(absence.explained) and not absence.dark_ms
@@ -453,14 +297,14 @@ class HostSilence(Detector[Config, State]):
             numbers={
                 "limit_s": absence.limit_ms / 1000,
                 "interval_s": float(absence.interval_s),
-                "overdue_servers": float(self._overdue(absence.moment_ms)),
+                "overdue_servers": float(self.state.overdue_at(absence.moment_ms)),
                 "servers": float(self.state.counted),
             },
             facts=facts,
         )
         if absence.until_ms is not None:
             found += self._end(key, frame, absence)
-        dark = None if absence.dark_ms else self._folded_under(absence)
+        dark = None if absence.dark_ms else self.state.folded_under(absence)
         if dark is not None:
             # cluster_dark has spoken meanwhile, of a time behind this one: told in their order all the same.
             found += self.state.openings.end(key, frame, f"folded under {dark.id}")
@@ -505,11 +349,3 @@ class HostSilence(Detector[Config, State]):
             evidence=(Evidence(frame.partition, frame.offset, at_ms=frame.at_ms, note="counted here"),),
             **fields,
         )
-
-
-def _came_back_ms(picture: Picture, since_ms: int, at_ms: int) -> int | None:
-    """Return when a cluster that went dark after `since_ms` was heard again, None while it is not (as of `at_ms`)."""
-    for quiet in picture.quiets(at_ms):
-        if quiet.from_ms == since_ms:
-            return quiet.until_ms if quiet.until_ms <= at_ms else None
-    return since_ms + 1
