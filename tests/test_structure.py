@@ -106,7 +106,7 @@ OWED = {
     *(
         f"streams/simulate/{name}.py"
         for name in (
-            "agents", "board", "choose", "controller", "courier", "demo", "failures", "fleet", "injector", "kinds",
+            "agents", "choose", "controller", "courier", "failures", "fleet", "injector", "kinds",
             "ledger", "load_truth", "machines", "reading", "rollouts", "world",
         )
     ),

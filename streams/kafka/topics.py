@@ -7,6 +7,7 @@ its records would go on in another partition. So a changed number is refused, an
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Literal, Self
@@ -324,6 +325,7 @@ def apply_embedded(broker: EmbeddedBroker, topics: Sequence[Topic]) -> tuple[str
 
     kafka-python's administration does not work there, for the mock cluster answers no such request.
     """
-    for topic in topics:
-        broker.create_topic(topic.name, topic.partitions)
+    # The mock cluster looks for such requests ten times a second, and takes all that are there.
+    with ThreadPoolExecutor(max_workers=max(1, len(topics))) as asking:
+        list(asking.map(lambda topic: broker.create_topic(topic.name, topic.partitions), topics))
     return tuple(sorted({setting for topic in topics for setting in topic.configs}))

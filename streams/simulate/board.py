@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rich.console import Group
+from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -25,6 +25,7 @@ HISTORY = {
     "server_hi": "75 min",
     "hi_threshold": "75 min, and the first that anybody heard of it",
     "healing_cascade": "told only in the analysis, days later",
+    "decision": "75 min, cluster by cluster; everywhere by hand, after 2 h 55 min",
 }
 """What the same took on the day itself (seed 004)."""
 _STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
@@ -52,29 +53,32 @@ class Board:
 
     title: str
     clusters: dict[str, Standing]
+    trigger_ms: int = 0
+    """When the first fault begins."""
     at_ms: int = 0
     """How far the source has been played."""
     judged_ms: int = 0
-    """Stamp of the newest output of the engine."""
+    """How far it has been judged."""
     newest: deque[Finding | Decision] = field(default_factory=lambda: deque(maxlen=NEWEST_KEPT))
     first: dict[tuple[str, str], Finding] = field(default_factory=dict)
     """The first opening by each detector in each cluster."""
     decisions: dict[str, Decision] = field(default_factory=dict)
     findings: int = 0
+    told: int = 0
+    """How many findings and decisions came into `newest`."""
     first_finding_s: float | None = None
-    """Seconds from the command to the first finding on the screen."""
+    """Seconds from the command to the first finding on the screen that is a warning or worse, and no blindness."""
 
     @classmethod
     def of(cls, title: str, sizes: Mapping[str, tuple[int, int]]) -> Board:
         """Return an empty board for clusters of (servers, brake)."""
         return cls(title, {name: Standing(servers, brake) for name, (servers, brake) in sizes.items()})
 
-    def take(self, output: Finding | Decision) -> None:
-        """Note one record of `findings` or `decisions`."""
-        self.judged_ms = max(self.judged_ms, output.at_ms)
+    def take(self, output: Finding | Decision, after_s: float = 0.0) -> None:
+        """Note one record of `findings` or `decisions`, `after_s` seconds after the command."""
         if isinstance(output, Decision):
             self.decisions[output.id] = output
-            self.newest.append(output)
+            self._tell(output)
             standing = self.clusters.get(output.scope.removeprefix("cluster:"))
             if standing is not None and output.state != DecisionState.RELEASED:
                 standing.braked = utc(output.at_ms)[11:19]
@@ -86,14 +90,26 @@ class Board:
         if output.state != FindingState.OPEN:
             return
         self.first.setdefault((output.detector, output.subject.cluster or "*"), output)
-        if output.detector not in _MANY and output.severity != Severity.INFO:
-            self.newest.append(output)
+        if output.severity == Severity.INFO:
+            return
+        if self.first_finding_s is None and output.detector != "blind":
+            self.first_finding_s = after_s
+        if output.detector not in _MANY:
+            self._tell(output)
+
+    def _tell(self, output: Finding | Decision) -> None:
+        self.newest.append(output)
+        self.told += 1
 
     def render(self) -> Group:
         """Return the board as rich shows it."""
-        table = Table(expand=True, title=f"{self.title}: {utc(self.at_ms)[:19] if self.at_ms else 'starting'} UTC")
+        caption = "the workers are starting"
+        if self.at_ms:
+            judged = f", judged to {utc(self.judged_ms)[11:19]}" if self.judged_ms else ""
+            caption = f"{utc(self.at_ms)[:19].replace('T', ' ')} UTC{judged}"
+        table = Table(expand=True, title=self.title, caption=caption)
         for name, justify in (("cluster", "left"), ("time-outs", "right"), ("in HI", "right"), ("brake at", "right")):
-            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+            table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
         for name in ("forecast", "fault", "brake"):
             table.add_column(name)
         for name, standing in self.clusters.items():
@@ -102,9 +118,9 @@ class Board:
             table.add_row(
                 name,
                 str(len(standing.time_outs) or ""),
-                f"{count} of {standing.servers}" if count else "",
+                f"{count} of {standing.servers}",
                 str(standing.brake),
-                f"brake at {standing.forecast}" if standing.forecast and not standing.braked else "",
+                standing.forecast if not standing.braked else "",
                 standing.verdict,
                 f"since {standing.braked}" if standing.braked else "",
                 style=style,
@@ -114,41 +130,90 @@ class Board:
     def _newest(self) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")
         for output in reversed(self.newest):
-            if isinstance(output, Decision):
-                line = f"{utc(output.at_ms)[11:19]}  DECISION {output.state} {output.action} {output.scope}\n"
-                text.append(line, style="bold magenta")
-            else:
-                line = f"{utc(output.at_ms)[11:19]}  {output.detector}: {output.title}\n"
-                text.append(line, style=_STYLE.get(Severity(output.severity), ""))
+            text.append(f"{utc(output.at_ms)[11:19]}  {line_of(output)}\n", style=style_of(output))
         return text
 
     def summary(self) -> Table:
         """Return what was found when: the first of each detector, beside what it took in history on the leap day."""
-        leap = any(LEAP_DAY_MS <= finding.at_ms < LEAP_DAY_MS + 86_400_000 for finding in self.first.values())
-        table = Table(title="What was found, when", expand=True)
-        for name in ("detector", "first in", "at (UTC)", *(("after the trigger", "on the day itself") if leap else ())):
-            table.add_column(name)
-        table.add_column("finding", ratio=1)
-        firsts: dict[str, Finding] = {}
-        for finding in self.first.values():
-            if finding.severity != Severity.INFO or finding.detector in HISTORY:
-                known = firsts.setdefault(finding.detector, finding)
-                firsts[finding.detector] = min(known, finding, key=lambda each: each.at_ms)
-        for finding in sorted(firsts.values(), key=lambda each: each.at_ms):
-            history = (after_trigger(finding.at_ms), HISTORY.get(finding.detector, "")) if leap else ()
-            table.add_row(
-                finding.detector, finding.subject.cluster or "", utc(finding.at_ms)[11:19], *history, finding.title
-            )
-        for decision in sorted(self.decisions.values(), key=lambda each: (each.at_ms, each.scope, each.action)):
-            history = (after_trigger(decision.at_ms), "75 min" if decision.at_ms else "") if leap else ()
-            what = f"{decision.action}: {decision.reason}"
-            table.add_row(decision.state, decision.scope, utc(decision.at_ms)[11:19], *history, what, style="magenta")
+        leap = self.trigger_ms == LEAP_DAY_MS
+        table = Table(title="What was found, when", expand=True, show_lines=True)
+        table.add_column("UTC", no_wrap=True)
+        table.add_column("after the trigger" if leap else "after the fault", justify="right", max_width=11)
+        table.add_column("finding", ratio=3)
+        if leap:
+            table.add_column("on the day itself", ratio=1)
+        for at_ms, what, history, style in sorted([*self._first_findings(), *self._first_decisions()]):
+            after = after_trigger(at_ms - self.trigger_ms)
+            table.add_row(utc(at_ms)[11:19], after, what, *((history,) if leap else ()), style=style)
         return table
 
+    def _first_findings(self) -> list[tuple[int, str, str, str]]:
+        """Return (at_ms, what, history, style) of the first opening by each detector."""
+        firsts: dict[str, Finding] = {}
+        for finding in self.first.values():
+            if finding.severity != Severity.INFO:
+                known = firsts.setdefault(finding.detector, finding)
+                firsts[finding.detector] = min(known, finding, key=lambda each: each.at_ms)
+        return [(finding.at_ms, line_of(finding), HISTORY.get(finding.detector, ""), "") for finding in firsts.values()]
 
-def after_trigger(at_ms: int) -> str:
-    """Return how long after midnight of the leap day a moment is, for people."""
-    seconds = (at_ms - LEAP_DAY_MS) / 1000
+    def _first_decisions(self) -> list[tuple[int, str, str, str]]:
+        """Return likewise the first decision of each action, with how many more clusters it came to."""
+        actions: dict[str, list[Decision]] = {}
+        for decision in sorted(self.decisions.values(), key=lambda each: (each.at_ms, each.scope)):
+            actions.setdefault(decision.action, []).append(decision)
+        rows = []
+        for first, *more in actions.values():
+            also = f", then {len(more)} more" if more else ""
+            rows.append((first.at_ms, f"{line_of(first)}{also}: {first.reason}", HISTORY["decision"], "magenta"))
+        return rows
+
+    def last_words(self) -> str:
+        """Return what to say when all is over."""
+        if self.first_finding_s is None:
+            return f"{self.findings} records of findings, none of them a warning. Nothing is left running."
+        first = f"the first warning stood on the screen {self.first_finding_s:.1f} s after the command"
+        return f"{self.findings} records of findings; {first}. Nothing is left running."
+
+
+class Lines:
+    """The board where there is no terminal: each new warning and decision once, as a line."""
+
+    def __init__(self, console: Console, board: Board) -> None:
+        self.console = console
+        self.board = board
+        self._told = 0
+
+    def __enter__(self) -> Lines:
+        self.console.print(self.board.title, highlight=False, markup=False)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.update(None)
+
+    def update(self, _renderable: object, *, refresh: bool = True) -> None:
+        """Print what is new."""
+        new = self.board.told - self._told
+        for output in list(self.board.newest)[-new:] if new else ():
+            line = f"{utc(output.at_ms)[11:19]}  {line_of(output)}"
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._told = self.board.told
+
+
+def line_of(output: Finding | Decision) -> str:
+    """Return one line about a finding or a decision."""
+    if isinstance(output, Finding):
+        return f"{output.detector}: {output.title}"
+    return f"DECISION {output.action} {output.scope.removeprefix('cluster:')} ({output.state.lower()})"
+
+
+def style_of(output: Finding | Decision) -> str:
+    """Return rich's style for it."""
+    return "bold magenta" if isinstance(output, Decision) else _STYLE.get(Severity(output.severity), "")
+
+
+def after_trigger(passed_ms: int) -> str:
+    """Return how long after the trigger something was, for people."""
+    seconds = passed_ms / 1000
     if seconds < 120:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -9,14 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -24,195 +20,190 @@ from rich.console import Console
 from rich.live import Live
 
 from schemas.codec import decode
-from schemas.outputs import Decision, Finding, Progress
-from streams.kafka.embedded import EmbeddedBroker
-from streams.kafka.topics import apply_embedded, wanted
-from streams.simulate.board import Board
-from streams.simulate.feed import Feeder, scenario_messages
-from streams.simulate.load import load
+from schemas.outputs import Progress
+from schemas.source import TELEMETRY_FEEDS
+from streams.config.catalogue import config_types
+from streams.config.load import load
+from streams.config.model import Config
+from streams.operate import thresholds_log
+from streams.operate.logs import configure
+from streams.simulate.board import Board, Lines
+from streams.simulate.feed import Feeder, Sent, scenario_messages
+from streams.simulate.pace import Pace, begin_ms, lanes_of, quiet_until_ms
 from streams.simulate.scenario import Scenario
+from streams.simulate.stage import LANES, Stage
 
-LANES = 4
 OUTPUTS = ("findings", "decisions", "progress")
-END_WAIT_S = 60.0
-REFRESH_S = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to play."""
-
-    scenario: str = "leap-day"
-    seed: int | None = None
-    speed: float = 300.0
-    """Seconds of the source's time a second."""
-    clusters: int | None = 4
-    servers: int | None = 50
-    vms: int | None = 5
+BEGIN_LIMIT_S = 60.0
+"""How long the workers may take until they judge."""
+END_LIMIT_S = 60.0
+"""How long the end of the scenario may stay unjudged after it was sent."""
+REFRESH_S = 0.1
+BREATH = 200
+"""Messages made between two looks at the loop."""
+INVENTORY_BYTES = 4_000_000
+"""Of one lane at most: the embedded broker keeps 5 MiB of a partition, and an inventory comes all at once."""
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the text tells why and where to look."""
+    """The demo cannot go on; the text tells why and what to do."""
 
 
-def run(options: Options, console: Console | None = None) -> int:
-    """Play the demo to its end; return the exit code."""
-    started_s = time.monotonic()
-    scenario = load(options.scenario).with_size(
-        clusters=options.clusters, servers=options.servers, vms=options.vms, seed=options.seed
-    )
-    return asyncio.run(_play(options, scenario, console or Console(), started_s))
+def play(scenario: Scenario, stage: Stage, *, speed: float, started_s: float, console: Console | None = None) -> None:
+    """Play a scenario on a stage to its end, `speed` seconds of its time a second from the first fault on.
 
-
-async def _play(options: Options, scenario: Scenario, console: Console, started_s: float) -> int:
-    board = Board.of(scenario.title, {name: (plan.servers, plan.brake_at) for name, plan in scenario.instances()})
-    with tempfile.TemporaryDirectory(prefix="leapwatch-demo-") as folder, EmbeddedBroker() as broker:
-        apply_embedded(broker, wanted(partitions=LANES, simulated=True))
-        with _workers(Path(folder), broker.bootstrap) as workers:
-            async with _outputs(broker.bootstrap) as consumer:
-                await _show(options, scenario, console, board, _Stage(broker.bootstrap, consumer, workers, started_s))
-    console.print(board.summary())
-    first = f"{board.first_finding_s:.1f} s after the command" if board.first_finding_s is not None else "none"
-    console.print(f"{board.findings} records of findings, first on the screen {first}; nothing is left running.")
-    return 0
+    `started_s`: when the command began, by the monotonic clock.
+    """
+    configure("warning", "auto", role="demo")
+    shown = console or Console()
+    playing = _Play.of(scenario, stage, speed, started_s)
+    asyncio.run(_show(playing, shown))
+    shown.print(playing.board.summary())
+    shown.print(playing.board.last_words(), highlight=False)
 
 
 @dataclass(slots=True)
-class _Stage:
-    """What plays behind the board."""
+class _Play:
+    """One play: what is shown, and how far it has come."""
 
-    bootstrap: str
-    consumer: Any
-    workers: list[tuple[str, subprocess.Popen[bytes], Path]]
+    scenario: Scenario
+    stage: Stage
+    config: Config
+    board: Board
+    pace: Pace
     started_s: float
-    judged_ms: int = 0
+    obeying: set[int] = field(default_factory=set)
+    """Lanes whose engine has the demo's configuration."""
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when all have; before that nothing is sent."""
+    watermarks: dict[tuple[str, int], int] = field(default_factory=dict)
 
-    def alive(self) -> None:
-        """Raise DemoError, with the end of its log, where a worker has ended."""
-        for role, process, log in self.workers:
-            if (code := process.poll()) is not None:
-                tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-                msg = f"the {role} worker ended with code {code}; its log ends:\n{tail}"
+    @classmethod
+    def of(cls, scenario: Scenario, stage: Stage, speed: float, started_s: float) -> _Play:
+        """Return a play that has not begun."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("LEAPWATCH_")}
+        config = load(stage.config, environment, config_types())
+        quiet_ms = quiet_until_ms(scenario)
+        board = Board.of(scenario.title, {name: (plan.servers, plan.brake_at) for name, plan in scenario.instances()})
+        board.trigger_ms = quiet_ms
+        return cls(scenario, stage, config, board, Pace(speed, quiet_ms), started_s)
+
+    def take(self, output: Any) -> None:
+        """Note what the engine wrote."""
+        if not isinstance(output, Progress):
+            self.board.take(output, time.monotonic() - self.started_s)
+            return
+        if output.config_digest == self.config.thresholds_digest:
+            self.obeying.add(output.partition)
+            if len(self.obeying) == LANES:
+                self.begun.set()
+        told = lanes_of(output.watermarks)
+        self.watermarks |= told
+        self.pace.judged(told)
+        self.board.judged_ms = max([self.board.judged_ms, *told.values()])
+
+    @property
+    def judged(self) -> bool:
+        """Tell whether everything has been judged to the scenario's end."""
+        places = [(feed, lane) for feed in TELEMETRY_FEEDS for lane in range(LANES)]
+        return all(self.watermarks.get(place, -1) >= self.scenario.end_ms for place in places)
+
+
+async def _show(play: _Play, console: Console) -> None:
+
+    live: Any = Lines(console, play.board)
+    if console.is_terminal:
+        live = Live(play.board.render(), console=console, auto_refresh=False)
+    feeding = asyncio.create_task(_feed(play))
+    try:
+        with live:
+            # Before the intake asks: then a start of it finds the log as it wants it.
+            await thresholds_log.write(play.config, by="demo", reason="the demo begins", at_ms=play.scenario.start_ms)
+            async with _outputs(play.stage.bootstrap) as consumer:
+                await _watch(play, consumer, live, feeding)
+    finally:
+        feeding.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await feeding
+
+
+async def _watch(play: _Play, consumer: Any, live: Any, feeding: asyncio.Task[None]) -> None:
+    """Show what comes, until all is judged."""
+    sent_s = None
+    while True:
+        fetched = await consumer.getmany(timeout_ms=int(REFRESH_S * 1000), max_records=5_000)
+        for records in fetched.values():
+            for record in records:
+                play.take(decode(record.value))
+        live.update(play.board.render(), refresh=True)
+        play.stage.alive()
+        now_s = time.monotonic()
+        if not play.board.at_ms and now_s - play.started_s > BEGIN_LIMIT_S:
+            logs = "\n".join(f"{role}:\n{play.stage.tail(role)}" for role, _, _ in play.stage.workers)
+            msg = f"the workers did not begin within {BEGIN_LIMIT_S:.0f} s; their logs end:\n{logs}"
+            raise DemoError(msg)
+        if feeding.done():
+            feeding.result()
+            sent_s = sent_s or now_s
+            if play.judged:
+                return
+            if now_s - sent_s > END_LIMIT_S:
+                msg = f"the engine did not judge to the scenario's end within {END_LIMIT_S:.0f} s"
                 raise DemoError(msg)
 
 
-async def _show(options: Options, scenario: Scenario, console: Console, board: Board, stage: _Stage) -> None:
-    feeding = asyncio.create_task(_feed(options, scenario, board, stage))
-    ended_s = None
-    # On something that is no terminal the board would be a wall of text: there the newest findings are lines.
-    with (
-        Live(board.render(), console=console, auto_refresh=False, transient=False)
-        if console.is_terminal
-        else _Lines(console, board) as live
-    ):
-        try:
-            while True:
-                await _take(board, stage)
-                live.update(board.render(), refresh=True)
-                stage.alive()
-                if feeding.done():
-                    feeding.result()
-                    ended_s = ended_s or time.monotonic()
-                    if stage.judged_ms >= scenario.end_ms or time.monotonic() - ended_s > END_WAIT_S:
-                        return
-        finally:
-            feeding.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await feeding
-
-
-async def _feed(options: Options, scenario: Scenario, board: Board, stage: _Stage) -> None:
-    feeder = Feeder(stage.bootstrap)
-
-    def held() -> Iterator[Any]:
-        for message in scenario_messages(scenario, LANES):
-            board.at_ms = max(board.at_ms, message.at_ms)
-            yield message
-
-    await feeder.play(held(), speed=options.speed)
-
-
-async def _take(board: Board, stage: _Stage) -> None:
-    fetched = await stage.consumer.getmany(timeout_ms=int(REFRESH_S * 1000), max_records=5_000)
-    for records in fetched.values():
-        for record in records:
-            output = decode(record.value)
-            if isinstance(output, Progress):
-                stage.judged_ms = max(stage.judged_ms, output.at_ms)
-            elif isinstance(output, Finding | Decision):
-                if isinstance(output, Finding) and board.first_finding_s is None:
-                    board.first_finding_s = time.monotonic() - stage.started_s
-                board.take(output)
-
-
-class _Lines:
-    """Prints each new finding or decision of the board once."""
-
-    def __init__(self, console: Console, board: Board) -> None:
-        self.console = console
-        self.board = board
-        self.told: set[tuple[str, str]] = set()
-
-    def __enter__(self) -> _Lines:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return None
-
-    def update(self, renderable: object, *, refresh: bool = False) -> None:
-        """Print what is new."""
-        for output in self.board.newest:
-            if (output.id, output.state) not in self.told:
-                self.told.add((output.id, output.state))
-                what = output.title if isinstance(output, Finding) else f"{output.action} {output.scope}"
-                name = output.detector if isinstance(output, Finding) else "DECISION"
-                self.console.print(f"{output.state:9} {name}: {what}", highlight=False, markup=False)
-
-
-@contextlib.contextmanager
-def _workers(folder: Path, bootstrap: str) -> Iterator[list[tuple[str, subprocess.Popen[bytes], Path]]]:
-    """Run intake and engine as processes of their own; end them by their pids, gently and then not."""
-    config = folder / "leapwatch.toml"
-    config.write_text(
-        f'[kafka]\nbootstrap = ["{bootstrap}"]\nlanes = {LANES}\ncheck_crcs = false\n'
-        "[web]\nintake = 0\nengine = 0\nfleet = 0\n"
-        '[log]\nlevel = "warning"\n'
+async def _feed(play: _Play) -> None:
+    """Send what the scenario holds, from where it is worth watching, when the engine is there."""
+    feeder = Feeder(play.stage.bootstrap)
+    from_ms = begin_ms(play.scenario)
+    messages = (
+        message
+        for message in bounded(scenario_messages(play.scenario, LANES))
+        if message.at_ms >= from_ms or message.feed not in TELEMETRY_FEEDS
     )
-    # What leads other commands to a broker (LEAPWATCH_KAFKA_BOOTSTRAP) must not lead these away from this one.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LEAPWATCH_")}
-    running = []
-    try:
-        for role in ("intake", "engine"):
-            log = folder / f"{role}.log"
-            with log.open("wb") as out:
-                command = [sys.executable, "-m", "streams.cli", "worker", "--role", role, "--config", str(config)]
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    env=environment,
+    # What is left out is simulated while the workers start.
+    early = []
+    for message in messages:
+        early.append(message)
+        if len(early) % BREATH == 0:
+            await asyncio.sleep(0)
+        if message.at_ms >= from_ms:
+            break
+    await play.begun.wait()
+
+    def sending() -> Iterator[Sent]:
+        for message in chain(early, messages):
+            yield message
+            play.pace.sent(message)
+            play.board.at_ms = max(play.board.at_ms, message.at_ms)
+
+    await feeder.play(sending(), pace=play.pace.wait_s)
+
+
+def bounded(messages: Iterable[Sent]) -> Iterator[Sent]:
+    """Yield messages; DemoError where an inventory is larger than what the embedded broker keeps."""
+    sizes: dict[int, int] = {}
+    for message in messages:
+        if message.feed == "inventory":
+            sizes[message.lane] = sizes.get(message.lane, 0) + len(message.value or b"")
+            if sizes[message.lane] > INVENTORY_BYTES:
+                msg = (
+                    "the inventory is larger than the embedded broker keeps; take fewer --servers or --vms, or "
+                    "`leapwatch broker start` and `leapwatch simulate` for a fleet of any size"
                 )
-            running.append((role, process, log))
-        yield running
-    finally:
-        for _, process, _ in running:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGTERM)
-        for _, process, _ in running:
-            try:
-                process.wait(3)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                raise DemoError(msg)
+        yield message
 
 
 @contextlib.asynccontextmanager
 async def _outputs(bootstrap: str) -> AsyncIterator[Any]:
     """Give a reader of findings, decisions and progress from their beginning."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, check_crcs=False, isolation_level="read_committed"
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        check_crcs=False,
+        isolation_level="read_committed",
+        fetch_max_wait_ms=50,
     )
     await consumer.start()
     try:

@@ -131,10 +131,12 @@ class Feeder:
         sending: Iterable[Sent],
         *,
         speed: float | None = None,
+        pace: Callable[[Sent, float], float] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> int:
         """Send everything at `speed` times the pace of its stamps (None: as fast as it goes); returns how many.
 
+        `pace` is asked instead for how many seconds a message must wait, with the loop's time, until it says none.
         `progress` is told records and stamp about once a second of source time. Cancelling stops between two records
         and loses none that was handed over before.
         """
@@ -152,6 +154,9 @@ class Feeder:
                     if ahead_s > _AHEAD_S:
                         self._producer.poll(0)
                         await asyncio.sleep(ahead_s)
+                while pace is not None and (wait_s := pace(message, loop.time())) > _AHEAD_S:
+                    self._producer.poll(0)
+                    await asyncio.sleep(wait_s)
                 await self._hand_over(message)
                 if progress is not None and message.at_ms >= told_ms + SECOND_MS:
                     told_ms = message.at_ms
