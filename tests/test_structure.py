@@ -106,8 +106,7 @@ OWED = {
     *(
         f"streams/simulate/{name}.py"
         for name in (
-            "agents", "choose", "controller", "courier", "failures", "fleet", "injector", "kinds",
-            "ledger", "load_truth", "machines", "reading", "rollouts", "world",
+            "agents", "controller", "failures", "injector", "rollouts", "world",
         )
     ),
 }  # fmt: skip
