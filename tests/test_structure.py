@@ -91,7 +91,7 @@ OWED = {
     *(
         f"streams/cli/{name}.py"
         for name in (
-            "worker",
+            
         )
     ),
     *(f"streams/kafka/{name}.py" for name in ("client", "jars", "plain")),

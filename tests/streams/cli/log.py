@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -36,8 +37,10 @@ Run = Callable[..., tuple[int, list[str]]]
 
 
 def config_of(bootstrap: str) -> Config:
-    """Return the configuration that leads to a broker, and to our prefix there."""
-    return load(None, {"LEAPWATCH_KAFKA_BOOTSTRAP": bootstrap, "LEAPWATCH_KAFKA_PREFIX": "t."})
+    """Return the configuration that leads to an embedded broker, and to our prefix there."""
+    config = load(None, {"LEAPWATCH_KAFKA_BOOTSTRAP": bootstrap, "LEAPWATCH_KAFKA_PREFIX": "t."})
+    # It renumbers what a transaction writes and leaves the check sums as they were.
+    return dataclasses.replace(config, kafka=dataclasses.replace(config.kafka, check_crcs=False))
 
 
 def put(bootstrap: str, records: Iterable[Outgoing]) -> None:
