@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from streams.kafka import jars, real
+from streams.kafka import real
 from streams.kafka.real import BrokerError, RealBroker
 
 
@@ -79,32 +79,7 @@ def test_a_node_that_does_not_run_cannot_be_frozen(tmp_path: Path) -> None:
         RealBroker(tmp_path).pause()
 
 
-def test_missing_java_is_named_with_the_package_that_brings_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    reason = real.missing(tmp_path)
-
-    assert reason is not None
-    assert "java" in reason
-    assert "openjdk-17" in reason
-    with pytest.raises(BrokerError, match="java is not on the PATH"):
-        jars.classpath(tmp_path)
-
-
-def test_missing_maven_matters_only_while_there_are_no_jars(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    java = tmp_path / "bin" / "java"
-    java.parent.mkdir()
-    java.write_text("#!/bin/sh\n")
-    java.chmod(0o755)
-    monkeypatch.setenv("PATH", str(java.parent))
-    cache = tmp_path / "cache"
-
-    assert "mvn" in str(real.missing(cache))
-    (cache / f"jars-{jars.KAFKA_VERSION}").mkdir(parents=True)
-    assert real.missing(cache) is None
-
-
-def test_the_environment_says_where_brokers_live(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(jars.CACHE_VARIABLE, str(tmp_path))
+def test_a_developers_broker_lives_beside_the_jars(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LEAPWATCH_KAFKA_DIR", str(tmp_path))
 
     assert tmp_path / "broker" == real.default_dir()
