@@ -39,6 +39,7 @@ def test_a_restore_uses_snapshots_where_they_are_whole(run: Run) -> None:
     run.judge()
 
 
+@pytest.mark.slow
 def test_without_its_snapshots_the_whole_log_is_fed(run: Run) -> None:
     _half_way(run)
     admin = AdminClient({"bootstrap.servers": run.bootstrap, "log_level": 0})

@@ -1,10 +1,11 @@
-"""The engine worker as the fault tests start it: `leapwatch worker --role engine`, as another release if they want.
+"""A worker as the fault tests start it: `leapwatch worker --role ROLE`, as another release if they want.
 
 `LEAPWATCH_TEST_NEWER=NAME,...` raises the state_version of these detectors, `LEAPWATCH_TEST_WITHOUT=NAME,...` is a
 release that does not have them yet. Either makes another digest of the code, as an edited file would.
 """
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,13 @@ def _another_release() -> None:
 
 if __name__ == "__main__":
     _another_release()
+    from streams.config.catalogue import config_types
     from streams.config.load import load
-    from streams.engine import worker
+    from streams.engine import worker as engine
+    from streams.intake import worker as intake
     from streams.kafka.faust_host import run_worker
     from streams.operate.logs import configure
 
     configure("info", "json")
-    run_worker(worker.make(load(Path(os.environ["LEAPWATCH_CONFIG"]), os.environ)))
+    config = load(Path(os.environ["LEAPWATCH_CONFIG"]), os.environ, config_types())
+    run_worker({"engine": engine, "intake": intake}[sys.argv[1]].make(config))
