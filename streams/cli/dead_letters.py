@@ -116,11 +116,12 @@ def redrive(
     if wanted.open() and not every:
         message = "name an ID, a filter, or --all: every dead letter there ever was would be sent again"
         raise Failure(message)
-    sent = finish(_redrive(settings(config), wanted, dry_run=dry_run))
+    sent, void = finish(_redrive(settings(config), wanted, dry_run=dry_run))
     for letter in sent if as_json else []:
         say_json({"id": letter_id(letter), "sent": not dry_run})
     if not as_json:
-        say(f"{len(sent)} records {'would be sent' if dry_run else 'sent'} again")
+        left = f"; {void} left out that had neither key nor value" if void else ""
+        say(f"{len(sent)} records {'would be sent' if dry_run else 'sent'} again{left}")
     return Exit.OK
 
 
@@ -139,21 +140,23 @@ async def letters(config: Config, wanted: Filter) -> list[DeadLetter]:
     return sorted(found.values(), key=lambda each: (each.at_ms, each.topic, each.lane, each.offset))
 
 
-async def _redrive(config: Config, wanted: Filter, *, dry_run: bool) -> list[DeadLetter]:
+async def _redrive(config: Config, wanted: Filter, *, dry_run: bool) -> tuple[list[DeadLetter], int]:
+    """Send letters again; return those sent, and how many hold nothing that could be sent."""
     from streams.kafka.plain import Outgoing, send
 
     found = await letters(config, wanted)
     if wanted.id:
         _only(found, wanted.id)
-    if found and not dry_run:
+    whole = [each for each in found if each.key is not None or each.value is not None]
+    if whole and not dry_run:
         await send(
             config,
             [
                 Outgoing(each.topic, each.lane, each.key, each.value, tuple(each.headers.items()), each.at_ms)
-                for each in found
+                for each in whole
             ],
         )
-    return found
+    return whole, len(found) - len(whole)
 
 
 def _filter(reason: str, topic: str, since: str, until: str, id_: str = "") -> Filter:

@@ -25,7 +25,10 @@ class TopicError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A record to write, and where; `at_ms` counts only in topics stamped by their producers."""
+    """A record to write, and where; `at_ms` counts only in topics stamped by their producers.
+
+    It has a key or a value: the client sends nothing that has neither.
+    """
 
     topic: str
     lane: int

@@ -67,3 +67,13 @@ def test_everything_is_sent_again_only_where_that_is_asked_for(bootstrap: str, r
     assert [] == held(bootstrap, "t.host-agent")
     assert (Exit.OK, ["3 records sent again"]) == run("dead-letters", "redrive", "--all")
     assert 3 == len(held(bootstrap, "t.host-agent"))
+
+
+def test_a_letter_with_neither_key_nor_value_holds_up_no_other(bootstrap: str, run: Run) -> None:
+    values = enumerate((None, b"{}"))
+    letters = [DeadLetter("t.host-agent", 0, offset, 1000, None, value, "EMPTY", "x") for offset, value in values]
+    put(bootstrap, [Outgoing("t.dead-letters", 0, b"x", codec.encode(letter)) for letter in letters])
+
+    said = "1 records sent again; 1 left out that had neither key nor value"
+    assert (Exit.OK, [said]) == run("dead-letters", "redrive", "--all")
+    assert [b"{}"] == [record.value for record in held(bootstrap, "t.host-agent")]
