@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from streams.kafka import real
 from streams.kafka.embedded import EmbeddedBroker
@@ -19,6 +20,13 @@ COROUTINE_LIMIT_S = 300.0
 _prefixes = itertools.count()
 
 
+# A shared machine is slow at times, and no property is false for that. In CI the same examples each time: a change is
+# judged by what it changed; new examples are for those who look for them.
+settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("any"), derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "any")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let pass exactly the warnings of others that we cannot mend, each with its reason."""
     for line in (
@@ -27,6 +35,18 @@ def pytest_configure(config: pytest.Config) -> None:
         "ignore:open_text is deprecated:DeprecationWarning:importlib.resources._legacy",
     ):
         config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what fails fast: tests without a broker, then the embedded one, scenarios, and the real one."""
+    last = ("embedded", "scenarios", "real_input", "kafka")
+
+    def weight(item: pytest.Item) -> int:
+        marks = {mark.name for mark in item.iter_markers()} | set(item.path.parts)
+        return max((place for place, name in enumerate(last, 1) if name in marks), default=0)
+
+    items.sort(key=weight)
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
