@@ -93,6 +93,13 @@ class HiThreshold(Detector[BrakeConfig, BrakeState]):
             self.state.deadlines.drop(BRAKE)
         return findings
 
+    def standing(self, picture: Picture) -> tuple[int, int] | None:
+        """Return how many servers are out and at how many the brake falls; None where that is not known, or never."""
+        servers = picture.counted_servers()
+        if not picture.state.inventory_complete or servers < self.config.fewest_servers:
+            return None
+        return len(self.state.outages.servers(picture)), self._least(servers)
+
     def _least(self, servers: int) -> int:
         config = self.config
         return brake(servers, config.least_servers, config.servers_share, config.root_factor)

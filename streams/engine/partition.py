@@ -28,6 +28,7 @@ from streams.engine.runner import Runner
 from streams.engine.snapshots import SnapshotPlan, cut
 from streams.kafka.transactions import LogReader, TransactionalProducer
 from streams.kafka.transactions import Output as Placed
+from streams.operate import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -155,6 +156,8 @@ class PartitionEngine:
         if cluster is not None:
             first = placed[len(outgoing) - 1 - len(snapshot)]
             self._plan.taken(SnapshotMark(cluster, next_offset, first))
+            metrics.SNAPSHOTS.labels("written").inc()
+            metrics.SNAPSHOT_BYTES.inc(sum(len(record.value) for record in snapshot))
         return written
 
     def _reach(self, *steps: str) -> None:

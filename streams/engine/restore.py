@@ -36,6 +36,7 @@ from streams.engine.place import Place, begins, history, reaches
 from streams.engine.runner import Runner
 from streams.engine.snapshots import SnapshotError, assemble
 from streams.kafka.transactions import LogReader
+from streams.operate import metrics
 
 SLICE_FRAMES = 200
 """Frames fed before the event loop is let go: group heartbeats wait no longer than this."""
@@ -97,10 +98,12 @@ class Restore:
                 for mark, saved in loaded.saved:
                     runner.restore(mark.cluster, saved, mark.next_offset)
             except (SnapshotError, msgspec.MsgspecError) as error:
+                metrics.SNAPSHOTS.labels("unusable").inc()
                 log.warning("snapshot passed over, the whole log is fed again", reason=str(error), **self._about)
                 runner, marks = self.new_runner(), ()
             else:
                 from_offset = marks[0].next_offset
+                metrics.SNAPSHOTS.labels("restored").inc(len(marks))
                 if names := loaded.anew():
                     await self._feed_anew(runner, loaded, names, progress)
         if not await self._feed(runner, from_offset, progress.next_offset):

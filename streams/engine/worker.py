@@ -15,7 +15,6 @@ from typing import Any
 import structlog
 
 from schemas.history import LogRecord
-from schemas.outputs import Decision, Finding, Progress
 from streams.config.load import load
 from streams.config.model import Config
 from streams.engine.digest import code_digest
@@ -23,6 +22,7 @@ from streams.engine.fail_points import VARIABLE, FailPoints
 from streams.engine.partition import PartitionEngine
 from streams.engine.place import Place
 from streams.engine.runner import Runner
+from streams.engine.told import Told, gauge
 from streams.kafka.bundle import Bundle
 from streams.kafka.client import aiokafka_settings, faust_credentials
 from streams.kafka.faust_host import BundleApp, make_app
@@ -34,6 +34,9 @@ from streams.operate.web import make_app as make_pages
 
 SLICE_FRAMES = 200
 """Frames fed before the event loop is let go: other partitions, timers and heartbeats wait no longer than this."""
+
+GAUGED_EVERY_S = 2.0
+"""What is open and how far things stand is counted anew so often, for whoever scrapes it."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +58,8 @@ class EngineHost:
         self.busy = True
         """A rebalance is under way or state is being restored: no progress is expected."""
         self.health = Health(role)
+        self.told: dict[int, Told] = {}
+        self.gauged_s = 0.0
         self.fail_points = FailPoints(os.environ.get(VARIABLE, ""))
         self.watchdog = Watchdog(app.standing, lambda: self.busy)
         self.pages = WebServer(make_pages(self.health), bind=config.web.bind, port=config.web.port(role))
@@ -83,7 +88,6 @@ class EngineHost:
         await self.pages.start()
         self.watchdog.start()
         self.flusher = asyncio.create_task(fatal(self.flush_always()), name="flusher")
-        metrics.build("0.1.0", code_digest())
         log.info("worker started", role=self.role, port=self.pages.port)
 
     async def stopping(self) -> None:
@@ -114,6 +118,7 @@ class EngineHost:
             self.events[partition] = []
             self.locks[partition] = asyncio.Lock()
             self.flushed_s[partition] = 0.0
+            self.told[partition] = Told(self.role, engine.runner.counts)
         metrics.PARTITIONS.labels(self.role).set(len(self.owned))
         self.busy = False
         self.health.progress(behind_s=0.0, work=False)
@@ -122,6 +127,7 @@ class EngineHost:
         """Forget a partition: its next owner makes again what was not flushed."""
         async with self.locks[partition]:
             engine = self.owned.pop(partition)
+            self.told.pop(partition)
             self.events.pop(partition)
             await engine.close()
 
@@ -164,7 +170,8 @@ class EngineHost:
             self.flushed_s[partition] = now_s
             with metrics.FLUSH.labels(self.role).time():
                 written = await engine.flush()
-            tell(written)
+            self.told[partition].outputs(written)
+            self.told[partition].counts(engine.runner.counts)
             events, self.events[partition] = self.events[partition], []
             if events:
                 engine.acking()
@@ -181,17 +188,9 @@ class EngineHost:
             await asyncio.sleep(self.config.engine.flush_ms / 1000)
             for partition in list(self.owned):
                 await self.flush(partition, late_only=True)
-
-
-def tell(written: list[Any]) -> None:
-    """Count what was committed."""
-    for output in written:
-        if isinstance(output, Finding):
-            metrics.FINDINGS.labels(output.detector, output.state, output.severity).inc()
-        elif isinstance(output, Decision):
-            metrics.DECISIONS.labels(output.action, output.state).inc()
-        elif isinstance(output, Progress):
-            metrics.passed("engine", "flushed", output.at_ms)
+            if time.monotonic() - self.gauged_s > GAUGED_EVERY_S:
+                self.gauged_s = time.monotonic()
+                gauge(self.role, [engine.runner for engine in self.owned.values()])
 
 
 def log_record(record: Any) -> LogRecord:

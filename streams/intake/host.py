@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from schemas.source import TELEMETRY_FEEDS
 from streams.config.model import Config
 from streams.intake.checks import Limits, Place, RawRecord
 from streams.intake.clocks import Turns
@@ -311,7 +312,9 @@ class IntakeHost:
 
     def _new_day(self, group: Group) -> None:
         """Write inventory and configuration whole when a lane's stamps come to a new day (UTC)."""
-        newest_ms = max((lane.clock.newest_ms for lane in group.reader.lanes.values()), default=-1)
+        # What people write beside the feeds may bear stamps of another time, where the log is a simulated one.
+        pulsed = [lane for lane in group.reader.lanes.values() if lane.checks.place.feed in TELEMETRY_FEEDS]
+        newest_ms = max((lane.clock.newest_ms for lane in pulsed), default=-1)
         if newest_ms < 0 or len(group.reader.partitions) > 1:
             return
         before, group.day = group.day, day_of(newest_ms)

@@ -153,11 +153,11 @@ class IntakeWorker:
             )
         except ConfigError as error:
             metrics.RELOADS.labels("refused").inc()
-            metrics.RELOAD_OK.set(0)
+            metrics.RELOAD_OK.labels(ROLE).set(0)
             log.error("configuration refused; what was in force stays", error=str(error))
             return False, str(error)
         metrics.RELOADS.labels(outcome).inc()
-        metrics.RELOAD_OK.set(1)
+        metrics.RELOAD_OK.labels(ROLE).set(1)
         return True, outcome
 
     def _stamp_ms(self) -> int | None:
@@ -193,7 +193,7 @@ class IntakeWorker:
         try:
             await self.reload()
         except Exception as error:  # noqa: BLE001 - a broker that is away at this moment must not end the intake
-            metrics.RELOAD_OK.set(0)
+            metrics.RELOAD_OK.labels(ROLE).set(0)
             log.warning("thresholds not written; send SIGHUP again", error=repr(error))
 
     def _release(self, event: Any) -> None:

@@ -14,7 +14,7 @@ BUILD = Info("leapwatch_build", "Version and code digest of what runs.")
 
 SOURCE_RECORDS = Counter(
     "leapwatch_source_records_total",
-    "Records read from a source topic; outcome is forwarded, pulse, dead or unknown_subject.",
+    "Records of a source topic that were judged, pulses aside; outcome is forwarded or dead.",
     ["feed", "outcome"],
 )
 SOURCE_BYTES = Counter("leapwatch_source_bytes_total", "Bytes of the values read from a source topic.", ["feed"])
@@ -31,16 +31,21 @@ SOURCE_LAST = Gauge(
     ["feed"],
 )
 
-FRAMES = Counter("leapwatch_frames_total", "Frames fed to the engine; kind is batch or clocks.", ["role", "kind"])
+FRAMES = Counter(
+    "leapwatch_frames_total", "Frames fed to the engine; kind is batch, clocks or finding.", ["role", "kind"]
+)
 ROWS = Counter("leapwatch_rows_total", "Rows of the batches fed to the engine.", ["role"])
 REPEATS = Counter("leapwatch_repeats_total", "Rows dropped because their offset was known already.", ["role"])
+CONFIGS_REFUSED = Counter(
+    "leapwatch_configs_refused_total", "Configurations in the log that could not be read; the old one stayed.", ["role"]
+)
 DETECTOR_ERRORS = Counter(
     "leapwatch_detector_errors_total", "Frames at which a detector raised and was quarantined.", ["detector"]
 )
 FINDINGS = Counter("leapwatch_findings_total", "Findings published.", ["detector", "state", "severity"])
 FINDINGS_OPEN = Gauge("leapwatch_findings_open", "Findings open now.", ["detector", "severity"])
 DECISIONS = Counter("leapwatch_decisions_total", "Decisions published.", ["action", "state"])
-LATCHES_OPEN = Gauge("leapwatch_latches_open", "Decisions in force that a person must release.", ["action"])
+LATCHES_OPEN = Gauge("leapwatch_latches_open", "Decisions that stand until a person releases them.", ["action"])
 HUMAN_INVESTIGATE = Gauge(
     "leapwatch_hosts_human_investigate", "Servers of a cluster in Human Investigate or under repair.", ["cluster"]
 )
@@ -49,7 +54,9 @@ HI_THRESHOLD_RATIO = Gauge(
     "Servers in Human Investigate over the number at which the brake falls.",
     ["cluster"],
 )
-REBOOTS = Counter("leapwatch_host_reboots_total", "Reboots of servers seen, expected or not.", ["cluster", "expected"])
+REBOOTS = Counter(
+    "leapwatch_host_reboots_total", "Reboots of servers that the FC reported, expected or not.", ["cluster", "expected"]
+)
 EVENT_DELAY = Histogram(
     "leapwatch_event_delay_seconds",
     "From the broker's stamp of the record that brought a finding to the finding's commit, by wall clock.",
@@ -69,7 +76,7 @@ SNAPSHOT_BYTES = Counter("leapwatch_snapshot_bytes_total", "Bytes of the snapsho
 
 STAGE_LAST = Gauge(
     "leapwatch_stage_last_processed_timestamp_seconds",
-    "Broker's stamp of the newest pulse that has gone through a stage: read, forwarded, judged, flushed.",
+    "Broker's stamp of the newest record that has gone through a stage: read, forwarded, flushed.",
     ["role", "stage"],
 )
 WATERMARK = Gauge(
@@ -87,9 +94,10 @@ RELOADS = Counter(
     "leapwatch_config_reloads_total", "Reloads asked for; outcome is written, unchanged or refused.", ["outcome"]
 )
 RELOAD_OK = Gauge(
-    "leapwatch_config_last_reload_successful", "1 where the last reload was good, 0 where it was refused."
+    "leapwatch_config_last_reload_successful", "1 where the last reload was good, 0 where it was refused.", ["role"]
 )
-CONFIG_MATCHES = Gauge("leapwatch_config_matches_log", "1 where the file's thresholds are those of the log.")
+CONFIG_MATCHES = Gauge("leapwatch_config_matches_log", "1 where the file's thresholds are those of the log.", ["role"])
+"""Labelled, so that a role which does not look at a file says nothing: a gauge without labels says 0 unasked."""
 
 
 def build(version: str, code_digest: str) -> None:
@@ -102,6 +110,11 @@ def progressed(role: str) -> None:
     at_s = time.time()
     PROGRESS.labels(role).set(at_s)
     PROGRESS_AGE.labels(role).set_function(lambda: max(0.0, time.time() - at_s))
+
+
+def told(severity: str, at_ms: int) -> None:
+    """Say that a finding which a record stamped `at_ms` brought is committed, now."""
+    EVENT_DELAY.labels(severity).observe(max(0.0, time.time() - at_ms / 1000))
 
 
 def passed(role: str, stage: str, at_ms: int) -> None:

@@ -49,7 +49,7 @@ async def write(
     """
     known = await in_force(config)
     stale = [lane for lane, change in known.items() if change is None or change.digest != config.thresholds_digest]
-    metrics.CONFIG_MATCHES.set(not stale)
+    metrics.CONFIG_MATCHES.labels("intake").set(not stale)
     if not stale:
         return "unchanged"
     if only_if_empty and any(known.values()):
@@ -65,7 +65,7 @@ async def write(
     value = codec.encode(change)
     topic = config.kafka.prefix + OPERATOR
     await send(config, [Outgoing(topic, lane, EVERYONE.encode(), value, at_ms=now_ms) for lane in sorted(stale)])
-    metrics.CONFIG_MATCHES.set(1)
+    metrics.CONFIG_MATCHES.labels("intake").set(1)
     log.info("thresholds written", digest=config.thresholds_digest[:12], lanes=len(stale), by=by)
     return "written"
 

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from detectors.investigate.brake import brake
+from detectors.investigate.hi_threshold import HiThreshold
 from schemas.commands import Release
 from schemas.inventory import InventoryComplete, Removed, Server
 from schemas.outputs import Decision, Finding, FindingState
@@ -249,3 +250,21 @@ def test_what_a_stranger_reads_names_cluster_count_and_next_step() -> None:
     assert {"server": "s3", "servers": "s1, s2, s3"} == finding.facts
     assert 3 == len(finding.evidence)
     assert dataclasses.replace(finding, state=FindingState.OPEN) == finding
+
+
+def test_how_near_the_brake_is_can_be_asked_at_any_time() -> None:
+    """How many are out, and at how many it falls; nothing of a cluster too small for one, or not yet known."""
+    log = hi(Log().inventory(16), names(2))
+    runner = Runner(0, only=ONLY)
+    run(log.frames, runner=runner)
+    known = runner.clusters["c1"]
+    detector = known.detectors["hi_threshold"]
+    assert isinstance(detector, HiThreshold)
+    assert (2, brake(16)) == detector.standing(known.picture)
+
+    for servers, complete in ((2, True), (16, False)):
+        other = Runner(0, only=ONLY)
+        run(hi(Log().inventory(servers, complete=complete), names(2)).frames, runner=other)
+        unknown = other.clusters["c1"].detectors["hi_threshold"]
+        assert isinstance(unknown, HiThreshold)
+        assert unknown.standing(other.clusters["c1"].picture) is None
