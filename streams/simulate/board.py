@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from schemas.outputs import Decision, DecisionState, Finding, FindingState, Severity
+from schemas.outputs import Decision, DecisionState, Finding, FindingState, Severity, Verdict
 from streams.simulate.quantity import utc
 
 NEWEST_KEPT = 9
@@ -29,7 +29,8 @@ HISTORY = {
 }
 """What the same took on the day itself (seed 004)."""
 _STYLE = {Severity.CRITICAL: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
-_MANY = ("guest_timeout", "server_hi", "fault_class")
+CONCLUDED = (Verdict.SOFTWARE, Verdict.HARDWARE)
+_MANY = ("guest_timeout", "server_hi")
 """Detectors that speak of each VM or server: counted on the board, told by the others."""
 
 
@@ -61,7 +62,7 @@ class Board:
     """How far it has been judged."""
     newest: deque[Finding | Decision] = field(default_factory=lambda: deque(maxlen=NEWEST_KEPT))
     first: dict[tuple[str, str], Finding] = field(default_factory=dict)
-    """The first opening by each detector in each cluster."""
+    """The first warning of each detector in each cluster, and the first conclusion of fault_class."""
     decisions: dict[str, Decision] = field(default_factory=dict)
     findings: int = 0
     told: int = 0
@@ -87,11 +88,14 @@ class Board:
         standing = self.clusters.get(output.subject.cluster or "")
         if standing is not None:
             _stand(standing, output)
-        if output.state != FindingState.OPEN:
+        if output.detector == "fault_class":
+            # It opens with what is known at once; what counts is when it came to a conclusion.
+            if output.state != FindingState.CLOSED and output.verdict in CONCLUDED:
+                self.first.setdefault((output.detector, output.subject.cluster or "*"), output)
+            return
+        if output.state != FindingState.OPEN or output.severity == Severity.INFO:
             return
         self.first.setdefault((output.detector, output.subject.cluster or "*"), output)
-        if output.severity == Severity.INFO:
-            return
         if self.first_finding_s is None and output.detector != "blind":
             self.first_finding_s = after_s
         if output.detector not in _MANY:
@@ -148,12 +152,11 @@ class Board:
         return table
 
     def _first_findings(self) -> list[tuple[int, str, str, str]]:
-        """Return (at_ms, what, history, style) of the first opening by each detector."""
+        """Return (at_ms, what, history, style) of the first finding of each detector."""
         firsts: dict[str, Finding] = {}
         for finding in self.first.values():
-            if finding.severity != Severity.INFO:
-                known = firsts.setdefault(finding.detector, finding)
-                firsts[finding.detector] = min(known, finding, key=lambda each: each.at_ms)
+            known = firsts.setdefault(finding.detector, finding)
+            firsts[finding.detector] = min(known, finding, key=lambda each: each.at_ms)
         return [(finding.at_ms, line_of(finding), HISTORY.get(finding.detector, ""), "") for finding in firsts.values()]
 
     def _first_decisions(self) -> list[tuple[int, str, str, str]]:
@@ -228,5 +231,5 @@ def _stand(standing: Standing, finding: Finding) -> None:
         (standing.time_outs.add if opening else standing.time_outs.discard)(finding.subject.vm)
     elif finding.detector == "hi_forecast":
         standing.forecast = finding.facts.get("crosses_at", "") if opening else ""
-    elif finding.detector == "fault_class" and opening and finding.verdict != "INCONCLUSIVE":
+    elif finding.detector == "fault_class" and opening and finding.verdict in CONCLUDED:
         standing.verdict = finding.verdict + (f" ({finding.trigger})" if finding.trigger else "")

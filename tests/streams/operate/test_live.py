@@ -30,6 +30,7 @@ from streams.cli.exits import Exit
 from streams.cli.main import main
 from streams.config.catalogue import config_types
 from streams.config.load import load
+from streams.intake.fields import EARLIEST_MS
 from streams.kafka.embedded import EmbeddedBroker
 from streams.kafka.topics import apply_embedded, wanted
 from streams.operate import metrics
@@ -208,6 +209,11 @@ def a_changed_file_is_applied_by_sighup_and_a_bad_one_is_refused(live: Live) -> 
     live.workers["intake"].send_signal(signal.SIGHUP)
     live.wait("the engine obeys", lambda: live.newest("progress").config_digest == digest)
     assert 1.0 == live.value("intake", "leapwatch_config_last_reload_successful", role="intake")
+
+    # In a log of another time what an intake writes bears that time: the first before all else, the next where it is.
+    first, second = (record.timestamp for record in held(live.bootstrap, f"{PREFIX}operator"))
+    assert EARLIEST_MS == first
+    assert START_MS + 59_000 == second
 
     live.write("[policy]\nhysteresis_s = -2\n")
     live.workers["intake"].send_signal(signal.SIGHUP)

@@ -73,6 +73,8 @@ def test_the_fault_is_named_once_it_is_concluded() -> None:
         finding("fault_class", severity=Severity.INFO, verdict="SOFTWARE", trigger="clock", state=FindingState.UPDATED)
     )
     assert "SOFTWARE (clock)" == made.clusters["c1"].verdict
+    assert ["SOFTWARE"] == [first.verdict for first in made.first.values()]
+    assert "the host agents had blamed the hardware" in " ".join(shown(made, width=300).split())
 
 
 def test_a_decision_brakes_its_cluster_until_it_is_released() -> None:
