@@ -49,6 +49,10 @@ FETCH_BYTES: Final = 4 * 1024 * 1024
 """What one fetch may bring of a partition; a larger record comes all the same."""
 
 
+EMBEDDED_WAIT_MS: Final = 20
+"""How long a fetch from the embedded broker waits; Faust's 1.5 s would be the delay of each hop."""
+
+
 class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no types
     """Fetches, and knows which stretch of the log each fetch was."""
 
@@ -63,10 +67,13 @@ class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no typ
         consumer = super()._create_worker_consumer(transport)
         # Faust ties this to its own exactly_once, which we do not use; but engines write in transactions, and nobody
         # may act on what was aborted. On topics without transactions it changes nothing.
-        if not hasattr(consumer, "_isolation_level"):
-            msg = "this aiokafka keeps its isolation level elsewhere; use the locked version"
+        if not hasattr(consumer, "_isolation_level") or not hasattr(consumer, "_fetch_max_wait_ms"):
+            msg = "this aiokafka keeps its settings elsewhere; use the locked version"
             raise RuntimeError(msg)
         consumer._isolation_level = "read_committed"
+        if not self.app.conf.broker_check_crcs:
+            # The embedded broker: it does not answer a waiting fetch when records come, but when the wait is over.
+            consumer._fetch_max_wait_ms = EMBEDDED_WAIT_MS
         return consumer
 
     async def _fetch_records(
