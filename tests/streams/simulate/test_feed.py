@@ -103,3 +103,20 @@ def test_a_feeder_can_be_cancelled_and_keeps_what_it_handed_over() -> None:
 def test_a_speed_that_is_none_is_refused(speed: float) -> None:
     with EmbeddedBroker() as broker, pytest.raises(ValueError, match="speed"):
         asyncio.run(Feeder(broker.bootstrap).play([], speed=speed))
+
+
+@pytest.mark.embedded
+def test_a_pace_is_asked_of_each_message_until_it_says_go() -> None:
+    """With the loop's time, which does not go back; a message that need not wait is asked about once."""
+    asked: list[tuple[int, float]] = []
+
+    def pace(message: Sent, now_s: float) -> float:
+        asked.append((message.at_ms, now_s))
+        return 0.01 if message.at_ms == 2 and len(asked) < 4 else 0.0
+
+    with EmbeddedBroker() as broker:
+        sending = [Sent("host-agent", 0, at_ms, None, b"x") for at_ms in (1, 2, 3)]
+        assert 3 == asyncio.run(Feeder(broker.bootstrap).play(sending, pace=pace))
+
+    assert [1, 2, 2, 2, 3] == [at_ms for at_ms, _ in asked]
+    assert [now_s for _, now_s in asked] == sorted(now_s for _, now_s in asked)
