@@ -9,6 +9,7 @@ no reboot, and begins a new `run`, so that no `seq` is ever missed that was not 
 
 from __future__ import annotations
 
+import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +19,6 @@ from functools import lru_cache
 from typing import Any, get_type_hints
 
 import msgspec
-import orjson
 
 from schemas import json_source
 from schemas.errors import CodecError
@@ -316,7 +316,7 @@ def _text(value: Any) -> str:
     return (
         value
         if isinstance(value, str)
-        else orjson.dumps(value).decode()
+        else json.dumps(value, ensure_ascii=False, separators=(",", ":"))  # orjson refuses integers beyond 64 bits
         if isinstance(value, dict | list)
         else str(value)
     )
