@@ -167,6 +167,7 @@ class Folding(Announcements):
                 server.changes = [change for change in server.changes if change.at_ms >= oldest][-CHANGES_KEPT:]
 
     def _full(self, frame: BatchFrame, index: int, at_ms: int, row: HostRow, server: ServerView, newest: bool) -> None:
+        server.first_full_ms = min(server.first_full_ms or at_ms, at_ms)
         if not newest:
             return
         server.full = (row.boot_id, row.run, row.seq)

@@ -152,6 +152,8 @@ class ServerView:
     """Greatest stamp of its reports; 0: never heard."""
     first_heard_ms: int = 0
     """Least stamp of its reports; 0: never heard."""
+    first_full_ms: int = 0
+    """Least stamp of its reports that named its VMs; 0: none has. Whoever joins a running fleet hears beats before."""
     heard_source: str = ""
     heard_evidence: Evidence | None = None
     interval_s: int = 60

@@ -11,7 +11,7 @@ from detectors.failfast.lives import FEEDS, known_until, start_of, unheard
 from detectors.failfast.words import domains_of, listed, racks_of, utc
 from detectors.frames import BatchFrame, DueFrame, Frame
 from detectors.lanes import FAR_MS
-from detectors.picture import Picture, Start
+from detectors.picture import Picture, ServerView, Start
 from schemas.inventory import Removed
 from schemas.outputs import Evidence, Finding, Severity, Subject
 
@@ -112,8 +112,8 @@ class StartStall(Detector[Config, StallState]):
 
     Time runs only while the server is heard, and a start is judged when its server has spoken after age a: a stall is
     told a and one report interval after the start that decides. Starts ended before their age are not counted, nor
-    VMs that a server's first report shows. What is learned (a histogram of ages at contact, at most 4,000 starts) is
-    held back while the ratio is above 1 and thrown away if it opens: it never learns from the stall itself.
+    VMs that a server's first full report shows. What is learned (a histogram of ages at contact, at most 4,000 starts)
+    is held back while the ratio is above 1 and thrown away if it opens: it never learns from the stall itself.
     Closes when, by the mirrored test at 10^3, starts on as many servers make contact again (ten in a row suffice).
     """
 
@@ -167,8 +167,8 @@ class StartStall(Detector[Config, StallState]):
         stage = state.stages.get(key)
         start = _start(key, picture)
         server = None if start is None else picture.servers.get(start.server)
-        if stage is None or start is None or server is None or start.at_ms <= server.first_heard_ms:
-            # Unknown, or first seen in the first report of its server: nobody knows when it really started.
+        if stage is None or start is None or server is None or start.at_ms <= _seen_first_ms(server):
+            # Unknown, or first seen when its server was: nobody knows when it really started.
             state.stages.pop(key, None)
             return []
         if stage == 0:
@@ -382,6 +382,11 @@ class StartStall(Detector[Config, StallState]):
 _KEY = "stall"
 _MOST_OF_ONE = 5
 """Stalled starts of one server that count: see the class."""
+
+
+def _seen_first_ms(server: ServerView) -> int:
+    """Return when a server's VMs were seen first; an engine that joins a running fleet hears beats before that."""
+    return max(server.first_heard_ms, server.first_full_ms)
 
 
 def _start(key: str, picture: Picture) -> Start | None:

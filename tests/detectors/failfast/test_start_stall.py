@@ -286,3 +286,26 @@ def test_many_starts_of_one_minute_of_which_some_are_late_are_no_stall(seed: int
         cluster.start(100 + draw.random() * 60, cluster.names[n % 50], contact_s)
 
     assert [] == short(cluster.found(900))
+
+
+def test_an_engine_that_joins_a_running_fleet_learns_nothing_from_what_ran_before() -> None:
+    """It hears beats, and only minutes later, in the next full reports, of VMs that are ready: those are no starts."""
+    log = Log().inventory(4)
+    names = [f"s{n + 1}" for n in range(4)]
+    for at_s in range(0, 300, 60):
+        for n, server in enumerate(names):
+            log.host(at_s + n, server, seq=10 + at_s // 60, full_seq=9)
+        log.clocks(at_s + 5)
+    for n, server in enumerate(names):
+        log.host(300 + n, server, [vm(f"v{k}-{server}") for k in range(60)])
+    # A start after that is one.
+    log.guest(400, "new", "START", server="s1")
+    for at_s in range(360, 1200, 60):
+        for n, server in enumerate(names):
+            log.host(at_s + n, server)
+        log.clocks(at_s + 5)
+    runner = Runner(0, only=ONLY)
+    run(log.frames, runner=runner)
+    state = runner.clusters["c1"].detectors["start_stall"].state
+
+    assert (0, 0, 1) == (sum(state.ages), state.contacts, state.stalls)
