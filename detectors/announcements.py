@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import insort
+
 from detectors.frames import BatchFrame
-from detectors.views import (
+from detectors.upkeep import (
     CHANGES_KEPT,
+    DEALLOCATED_KEPT,
+    WAVES_KEPT,
+    WAVES_MEMORY_MS,
+    Deallocation,
+    Redeploy,
+    RolloutView,
+    Upkeep,
+    VmUpdate,
+    WaveView,
+)
+from detectors.views import (
     EVENTS_SEEN_MOST,
     EVENTS_SEEN_MS,
     INTERVALS_KEPT,
@@ -13,10 +26,8 @@ from detectors.views import (
     VMS_MOST,
     ClusterState,
     News,
-    RolloutView,
     ServerView,
     Start,
-    Upkeep,
     VmView,
 )
 from schemas.inventory import InventoryComplete, Region, Removed, Server, Service, Subscription, Vm
@@ -34,6 +45,18 @@ _UPKEEP_ENDS: dict[str, str] = {
     MaintenanceKind.SERVER_UPDATE_FAILED: "update",
     MaintenanceKind.COMPONENT_UPDATE_COMPLETED: "component",
 }
+_VM_UPDATE_KINDS = (
+    MaintenanceKind.VM_UPDATE_STARTED,
+    MaintenanceKind.VM_UPDATE_COMPLETED,
+    MaintenanceKind.VM_UPDATE_FAILED,
+)
+_WAVE_KINDS = (
+    MaintenanceKind.WAVE_ANNOUNCED,
+    MaintenanceKind.WAVE_STARTED,
+    MaintenanceKind.WAVE_ABORTED,
+    MaintenanceKind.WAVE_COMPLETED,
+)
+_WINDOW_FIELDS = ("self_service_start_ms", "self_service_end_ms", "scheduled_start_ms", "scheduled_end_ms")
 
 
 class Announcements:
@@ -97,14 +120,18 @@ class Announcements:
         elif kind == MaintenanceKind.VM_HEALED and event.vm is not None:
             self._healed(event, at_ms, evidence)
         elif kind == MaintenanceKind.VM_DEALLOCATED and event.vm is not None:
-            vm = self.state.vms.get(event.vm)
-            if vm is not None and vm.start is not None and vm.start.at_ms <= at_ms:
-                self._end(vm, vm.start, at_ms, replaced=False)
+            self._deallocated(event, event.vm, at_ms, evidence)
+        elif kind == MaintenanceKind.VM_REDEPLOYED and event.vm is not None:
+            self._redeployed(event, event.vm, at_ms, evidence)
+        elif kind in _VM_UPDATE_KINDS and event.vm is not None:
+            self._vm_update(event, event.vm, at_ms, evidence)
         elif kind in (MaintenanceKind.MANAGEMENT_DISABLED, MaintenanceKind.MANAGEMENT_RESTORED):
             disabled = kind == MaintenanceKind.MANAGEMENT_DISABLED
             self.state.management_disabled_ms = at_ms if disabled else None
         if event.rollout is not None:
-            self._rollout(event, event.rollout, at_ms)
+            self._rollout(event, event.rollout, at_ms, evidence)
+        if event.wave is not None and kind in _WAVE_KINDS:
+            self._wave(event, event.wave, at_ms, evidence)
 
     def _healed(self, event: MaintenanceEvent, at_ms: int, evidence: Evidence) -> None:
         vm = self._vm(event.vm or "", event.from_server or "")
@@ -133,6 +160,10 @@ class Announcements:
                 event.rollout or "",
                 event.reason or event.cause or "",
                 event.impact or "",
+                system=event.system,
+                workflow=event.workflow or "",
+                cause=event.cause or "",
+                event_id=event.event_id,
             )
         )
         server.upkeep.sort(key=lambda upkeep: upkeep.from_ms)
@@ -146,13 +177,59 @@ class Announcements:
         for upkeep in reversed(server.upkeep):
             if upkeep.what == what and upkeep.from_ms <= at_ms:
                 upkeep.until_ms = at_ms if upkeep.until_ms is None else min(at_ms, upkeep.until_ms)
+                upkeep.failed = upkeep.failed or event.kind == MaintenanceKind.SERVER_UPDATE_FAILED
+                upkeep.workflow = upkeep.workflow or event.workflow or ""
+                upkeep.cause = upkeep.cause or event.cause or ""
                 return
         # Its start was never seen: what ended now explains nothing before it, but is remembered as having been.
         server.upkeep.append(Upkeep(what, at_ms, at_ms, bool(event.planned), evidence, event.rollout or ""))
         server.upkeep.sort(key=lambda upkeep: upkeep.from_ms)
         del server.upkeep[:-INTERVALS_KEPT]
 
-    def _rollout(self, event: MaintenanceEvent, name: str, at_ms: int) -> None:
+    def _deallocated(self, event: MaintenanceEvent, name: str, at_ms: int, evidence: Evidence) -> None:
+        vm = self.state.vms.get(name)
+        if vm is not None and vm.start is not None and vm.start.at_ms <= at_ms:
+            self._end(vm, vm.start, at_ms, replaced=False)
+        where = event.server or (vm.server if vm is not None else "")
+        server = self._server(where) if where else None
+        if server is not None:
+            known = Deallocation(at_ms, name, event.event_id, evidence)
+            insort(server.deallocations, known, key=lambda one: one.at_ms)
+            del server.deallocations[:-DEALLOCATED_KEPT]
+
+    def _redeployed(self, event: MaintenanceEvent, name: str, at_ms: int, evidence: Evidence) -> None:
+        vm = self._vm(name, event.to_server or "")
+        if vm is None:
+            return
+        known = Redeploy(
+            at_ms,
+            event.to_server or "",
+            event.result_code or "",
+            event.message or "",
+            event.event_id,
+            evidence,
+            event.wave or "",
+        )
+        insort(vm.redeploys, known, key=lambda one: one.at_ms)
+        del vm.redeploys[:-STARTS_KEPT]
+
+    def _vm_update(self, event: MaintenanceEvent, name: str, at_ms: int, evidence: Evidence) -> None:
+        vm = self._vm(name, event.server or "")
+        if vm is None:
+            return
+        if event.kind == MaintenanceKind.VM_UPDATE_STARTED:
+            known = VmUpdate(event.rollout or "", event.system, at_ms, evidence, event.event_id)
+            insort(vm.updates, known, key=lambda one: one.from_ms)
+            del vm.updates[:-STARTS_KEPT]
+            return
+        for update in reversed(vm.updates):
+            if update.rollout == (event.rollout or "") and update.from_ms <= at_ms:
+                update.until_ms = at_ms if update.until_ms is None else min(at_ms, update.until_ms)
+                if event.kind == MaintenanceKind.VM_UPDATE_FAILED:
+                    update.failed, update.error_code = True, event.error_code or ""
+                return
+
+    def _rollout(self, event: MaintenanceEvent, name: str, at_ms: int, evidence: Evidence) -> None:
         rollout = self.state.rollouts.get(name)
         if rollout is None:
             if len(self.state.rollouts) >= CHANGES_KEPT:
@@ -165,11 +242,53 @@ class Announcements:
                 event.to_version or "",
                 event.mode or "",
                 at_ms,
+                system=event.system,
+                event_id=event.event_id,
+                evidence=evidence,
             )
-        if event.kind.startswith("ROLLOUT_"):
-            rollout.state = event.kind.removeprefix("ROLLOUT_")
-        if event.kind == MaintenanceKind.SERVER_UPDATE_STARTED and event.server is not None:
+        kind = event.kind
+        if kind.startswith("ROLLOUT_") and at_ms >= rollout.state_ms:
+            rollout.state, rollout.state_ms = kind.removeprefix("ROLLOUT_"), at_ms
+        if kind == MaintenanceKind.ROLLOUT_STARTED:
+            rollout.component = rollout.component or event.component or ""
+            rollout.from_version = rollout.from_version or event.from_version or ""
+            rollout.to_version = rollout.to_version or event.to_version or ""
+            rollout.mode = rollout.mode or event.mode or ""
+        if kind == MaintenanceKind.SERVER_UPDATE_STARTED and event.server is not None:
             rollout.servers.setdefault(event.server, at_ms)
+        elif kind == MaintenanceKind.VM_UPDATE_STARTED and event.vm is not None:
+            rollout.vms[event.vm] = at_ms
+        elif kind in _VM_UPDATE_KINDS and event.vm is not None:
+            rollout.vms.pop(event.vm, None)
+        elif kind in (MaintenanceKind.UD_STARTED, MaintenanceKind.UD_COMPLETED) and event.update_domain is not None:
+            domain = f"{event.group or ''}/{event.update_domain}"
+            if kind == MaintenanceKind.UD_STARTED:
+                rollout.domains[domain] = at_ms
+            else:
+                rollout.domains.pop(domain, None)
+
+    def _wave(self, event: MaintenanceEvent, name: str, at_ms: int, evidence: Evidence) -> None:
+        waves = self.state.waves
+        wave = waves.get(name)
+        if wave is None:
+            for old in [known for known in waves.values() if known.state_ms < at_ms - WAVES_MEMORY_MS]:
+                del waves[old.wave]
+            if len(waves) >= WAVES_KEPT:
+                del waves[min(waves.values(), key=lambda known: known.state_ms).wave]
+            wave = waves[name] = WaveView(name, event.region or "", (), 0, event.event_id, evidence)
+        kind = event.kind.removeprefix("WAVE_")
+        wave.region = event.region or wave.region
+        wave.vms = tuple(dict.fromkeys((*wave.vms, *(event.vms or ()))))
+        for field in _WINDOW_FIELDS:
+            setattr(wave, field, getattr(event, field) or getattr(wave, field))
+        if kind == "ANNOUNCED":
+            wave.announced_ms = min(wave.announced_ms or at_ms, at_ms)
+        elif kind == "STARTED":
+            wave.started_ms = min(wave.started_ms or at_ms, at_ms)
+        else:
+            wave.ended_ms = min(wave.ended_ms or at_ms, at_ms)
+        if at_ms >= wave.state_ms:
+            wave.state, wave.state_ms = kind, at_ms
 
     def _inventory(self, row: Server | Vm | Service | Subscription | Region | InventoryComplete | Removed) -> None:
         self.news.inventory = True
@@ -187,6 +306,7 @@ class Announcements:
             vm = self._vm(row.vm, row.server)
             if vm is not None:
                 vm.group, vm.update_domain, vm.service = row.group, row.update_domain, row.service
+                vm.subscription, vm.known = row.subscription, True
         elif isinstance(row, Service):
             state.services[row.service] = row
         elif isinstance(row, Region):

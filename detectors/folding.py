@@ -6,15 +6,15 @@ own. Every map has a bound.
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import replace
 
 from detectors.announcements import Announcements
 from detectors.frames import BatchFrame, source_name
 from detectors.lanes import Interval, add_interval
+from detectors.upkeep import CHANGES_KEPT, CHANGES_MEMORY_MS, Change
 from detectors.views import (
     BLIND_AFTER_INTERVALS,
-    CHANGES_KEPT,
-    CHANGES_MEMORY_MS,
     CONTACT_GA,
     CONTACT_KINDS,
     INTERVALS_KEPT,
@@ -22,12 +22,13 @@ from detectors.views import (
     SPOKEN_BUCKET_MS,
     SPOKEN_KEPT_MS,
     STARTS_KEPT,
-    Change,
+    WORDS_KEPT,
     News,
     Quiet,
     ServerView,
     Start,
     VmView,
+    Word,
     signature_of,
 )
 from schemas.columns import unpack_vms
@@ -121,7 +122,7 @@ class Folding(Announcements):
                 self._seq(server, row)
             server.silences = _split(server.silences, at_ms, server.silent_after_ms)
         if row.versions:
-            self._versions(server, at_ms, row.versions)
+            self._versions(frame, index, row, server)
         if row.vms_block is not None:
             self._full(frame, index, at_ms, row, server, newest)
         elif server.full != (row.boot_id, row.run, row.full_seq):
@@ -155,16 +156,20 @@ class Folding(Announcements):
             server.unsure = add_interval(server.unsure, (server.unsure_since_ms, at_ms))[-INTERVALS_KEPT:]
             server.unsure_since_ms = None
 
-    def _versions(self, server: ServerView, at_ms: int, versions: dict[str, str]) -> None:
-        for component, version in versions.items():
+    def _versions(self, frame: BatchFrame, index: int, row: HostRow, server: ServerView) -> None:
+        at_ms = frame.batch.at_ms[index]
+        for component, version in (row.versions or {}).items():
             before = server.versions.get(component)
             if before == version:
                 continue
             server.versions[component] = version
             if before is not None:
-                server.changes.append(Change(at_ms, component, before, version))
+                source = source_name(row, self.state.cluster)
+                change = Change(at_ms, component, before, version, frame.evidence(index), source)
+                server.changes.append(change)
+                self.news.changes.append((server.server, change))
                 oldest = at_ms - CHANGES_MEMORY_MS
-                server.changes = [change for change in server.changes if change.at_ms >= oldest][-CHANGES_KEPT:]
+                server.changes = [known for known in server.changes if known.at_ms >= oldest][-CHANGES_KEPT:]
 
     def _full(self, frame: BatchFrame, index: int, at_ms: int, row: HostRow, server: ServerView, newest: bool) -> None:
         server.first_full_ms = min(server.first_full_ms or at_ms, at_ms)
@@ -209,6 +214,7 @@ class Folding(Announcements):
             vm.ga, vm.ga_from_ms = report.ga, at_ms
             vm.ga_evidence, vm.ga_source = frame.evidence(index), source_name(row, self.state.cluster)
         if report.network != vm.network:
+            self.news.network_changes.append((vm.vm, vm.network))
             vm.network, vm.network_from_ms = report.network, at_ms
 
     def _started(
@@ -266,6 +272,9 @@ class Folding(Announcements):
         if vm is None:
             return
         vm.guest_ms = max(vm.guest_ms, at_ms)
+        if event.kind != GuestKind.HEARTBEAT:
+            self.news.guests.append((index, event))
+            self._word(vm, at_ms, event, frame.evidence(index))
         start = self._started(
             vm, event.incarnation, event.server, at_ms, source_name(event, self.state.cluster), frame.evidence(index)
         )
@@ -280,6 +289,14 @@ class Folding(Announcements):
             vm.ga_version = event.ga_version or vm.ga_version
         if event.kind in CONTACT_KINDS:
             self._contact(vm, start, at_ms)
+
+    @staticmethod
+    def _word(vm: VmView, at_ms: int, event: GuestEvent, evidence: Evidence) -> None:
+        word = Word(at_ms, event.kind, event.incarnation, event.event_id, evidence, event.reason, event.initiator)
+        if event.kind == GuestKind.START_FAILED:
+            word.signature = signature_of(event)
+        insort(vm.words, word, key=lambda known: known.at_ms)
+        del vm.words[:-WORDS_KEPT]
 
 
 def _split(silences: list[Interval], at_ms: int, silent_after_ms: int) -> list[Interval]:

@@ -22,7 +22,6 @@ from detectors.views import (
     Quiet,
     ServerView,
     Start,
-    Upkeep,
     VmView,
     signature_of,
 )
@@ -157,7 +156,6 @@ __all__ = [
     "Quiet",
     "ServerView",
     "Start",
-    "Upkeep",
     "VmView",
     "signature_of",
 ]

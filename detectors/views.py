@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from detectors.lanes import Interval, merge_intervals
+from detectors.upkeep import Change, Deallocation, Redeploy, RolloutView, Upkeep, VmUpdate, WaveView
 from schemas.inventory import InventoryState, Region, Server, Service
 from schemas.outputs import Evidence
 from schemas.source import GaState, GuestEvent, GuestKind, HostState, MaintenanceEvent
@@ -17,9 +18,6 @@ STARTS_KEPT = 8
 INTERVALS_KEPT = 64
 """Silences, unsure stretches and maintenance intervals kept of one server."""
 MISSING_KEPT = 64
-CHANGES_KEPT = 64
-CHANGES_MEMORY_MS = 30 * 86_400_000
-"""A fault may sleep for two weeks behind its change (CATALOGUE, rollout_regression): changes are kept 30 days."""
 EVENTS_SEEN_MS = 24 * 3_600_000
 """A sender's own double is known by its event_id for 24 h (DESIGN, Time)."""
 EVENTS_SEEN_MOST = 500_000
@@ -33,6 +31,9 @@ LATE_INTERVALS = 1.25
 like life behind a broken collector; every living host would have reported again by then."""
 SPOKEN_KEPT_MS = 2 * 3_600_000
 SPOKEN_BUCKET_MS = 10_000
+
+WORDS_KEPT = 24
+"""Words of its guest agent kept of one VM (heartbeats apart): a recycling of fifteen minutes has about twenty."""
 
 CONTACT_KINDS = (GuestKind.BUSY, GuestKind.READY, GuestKind.HEARTBEAT)
 CONTACT_GA = (GaState.BUSY, GaState.READY)
@@ -64,6 +65,22 @@ class Start:
 
 
 @dataclass(slots=True)
+class Word:
+    """What a guest agent said of its VM, heartbeats apart."""
+
+    at_ms: int
+    kind: str
+    """A GuestKind."""
+    incarnation: int
+    event_id: str
+    evidence: Evidence
+    reason: str = ""
+    initiator: str = ""
+    signature: str = ""
+    """Of a START_FAILED: see `signature_of`."""
+
+
+@dataclass(slots=True)
 class VmView:
     """What is known of a VM."""
 
@@ -87,27 +104,20 @@ class VmView:
     group: str = ""
     update_domain: int = 0
     service: str = ""
+    subscription: str = ""
+    known: bool = False
+    """Named by the inventory."""
+    words: list[Word] = field(default_factory=list)
+    """In order of stamp; at most WORDS_KEPT."""
+    updates: list[VmUpdate] = field(default_factory=list)
+    """In order of stamp; at most STARTS_KEPT."""
+    redeploys: list[Redeploy] = field(default_factory=list)
+    """In order of stamp; at most STARTS_KEPT."""
 
     @property
     def start(self) -> Start | None:
         """Return the newest incarnation."""
         return self.starts[-1] if self.starts else None
-
-
-@dataclass(slots=True)
-class Upkeep:
-    """Something announced that explains a server's silence: a reboot or an update, planned or not."""
-
-    what: str
-    """reboot, update or component."""
-    from_ms: int
-    until_ms: int | None
-    planned: bool
-    evidence: Evidence
-    rollout: str = ""
-    reason: str = ""
-    impact: str = ""
-    """Of a component's update: none, freeze, network or reboot; empty where nothing was said."""
 
 
 @dataclass(slots=True)
@@ -130,16 +140,6 @@ class Quiet:
     def least_ms(self) -> int:
         """Return how long a stretch must be at least."""
         return round(BLIND_AFTER_INTERVALS * self.longest_s * 1000)
-
-
-@dataclass(slots=True)
-class Change:
-    """A component of a server changed its version."""
-
-    at_ms: int
-    component: str
-    from_version: str
-    to_version: str
 
 
 @dataclass(slots=True)
@@ -183,6 +183,8 @@ class ServerView:
     fc_state_ms: int = 0
     fc_evidence: Evidence | None = None
     fc_source: str = ""
+    deallocations: list[Deallocation] = field(default_factory=list)
+    """In order of stamp; at most DEALLOCATED_KEPT."""
 
     @property
     def counted(self) -> bool:
@@ -197,21 +199,6 @@ class ServerView:
     def unheard(self) -> list[Interval]:
         """Return the stretches in which nothing was known of its VMs: ended silences and unsure beats."""
         return merge_intervals([*self.silences, *self.unsure])
-
-
-@dataclass(slots=True)
-class RolloutView:
-    """A rollout as its events tell it."""
-
-    rollout: str
-    component: str
-    from_version: str
-    to_version: str
-    mode: str
-    started_ms: int
-    state: str = "STARTED"
-    servers: dict[str, int] = field(default_factory=dict)
-    """Servers it has begun to change, with the stamp."""
 
 
 @dataclass(slots=True)
@@ -235,6 +222,12 @@ class News:
     """Servers whose `lost` changed."""
     maintenance: list[tuple[int, MaintenanceEvent]] = field(default_factory=list)
     """(row index, event), doubles gone."""
+    guests: list[tuple[int, GuestEvent]] = field(default_factory=list)
+    """(row index, event) of each guest event that is no heartbeat and no double."""
+    network_changes: list[tuple[str, str]] = field(default_factory=list)
+    """(vm, network before) of each VM whose newest incarnation's network changed."""
+    changes: list[tuple[str, Change]] = field(default_factory=list)
+    """(server, change) of each component's version that changed."""
     inventory: bool = False
     """The inventory changed or was completed."""
     removed_servers: list[str] = field(default_factory=list)
@@ -264,6 +257,8 @@ class ClusterState:
     quiets: list[Quiet] = field(default_factory=list)
     """Ended stretches without any host report, in order."""
     rollouts: dict[str, RolloutView] = field(default_factory=dict)
+    waves: dict[str, WaveView] = field(default_factory=dict)
+    """At most WAVES_KEPT, for WAVES_MEMORY_MS."""
     events_seen: dict[str, int] = field(default_factory=dict)
     """event_id to stamp, of counted kinds, for 24 h."""
     management_disabled_ms: int | None = None

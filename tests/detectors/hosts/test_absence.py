@@ -3,7 +3,8 @@
 import pytest
 
 from detectors.hosts.absence import Absence, Dark, State, Watch, explaining, maintenance_unseen
-from detectors.views import ServerView, Upkeep
+from detectors.upkeep import Upkeep
+from detectors.views import ServerView
 from schemas.outputs import Evidence
 from schemas.telemetry import HostRow
 from tests.detectors.pictured import pictured
