@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from detectors.contract import State as BaseState
 from detectors.lanes import overlap_ms
-from detectors.picture import Picture, ServerView, Upkeep
+from detectors.picture import Picture, ServerView
+from detectors.upkeep import Upkeep
 from schemas.outputs import Evidence
 from schemas.source import MAINTENANCE
 from schemas.telemetry import HostRow
