@@ -7,7 +7,9 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 SECOND_MS = 1000
 MINUTE_MS = 60 * SECOND_MS
@@ -121,6 +123,17 @@ def moment_ms(value: object, start_ms: int) -> int:
         except ValueError:
             raise ValueError(f"{value!r} is no time; write such as 2012-02-29T00:00:00Z") from None
     return start_ms + duration_ms(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The start of a scenario, for times that are given relative to it."""
+
+    start_ms: int
+
+    def moment(self, value: Any) -> int:
+        """Return UTC milliseconds of a time or of a duration after the start."""
+        return moment_ms(value, self.start_ms)
 
 
 def utc(at_ms: int) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from streams.simulate.quantity import brake, duration_ms, moment_ms, number, size_names, utc, whole
+from streams.simulate.quantity import Clock, brake, duration_ms, moment_ms, number, size_names, utc, whole
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,9 @@ def test_what_is_no_formula_is_refused(text: str) -> None:
 def test_a_fraction_of_a_server_is_refused() -> None:
     with pytest.raises(ValueError, match="whole number"):
         whole("n / 3", size_names(10, 1))
+
+
+def test_a_clock_counts_durations_from_the_start_and_takes_dates_as_they_are() -> None:
+    clock = Clock(1_000)
+
+    assert [61_000, 0] == [clock.moment("1m"), clock.moment("1970-01-01T00:00:00Z")]
