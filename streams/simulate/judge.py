@@ -78,9 +78,9 @@ def _histories(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
 def _about(line: Expected, finding: Finding) -> bool:
     """Return whether a finding is of the detector, cluster and subject that a line speaks of.
 
-    One about a whole lane or partition concerns every cluster in it.
+    One about a whole lane or partition concerns every cluster in it. A line about the fleet takes any cluster.
     """
-    if finding.subject.cluster not in {line.cluster, None, "", EVERYONE}:
+    if not line.fleet and finding.subject.cluster not in {line.cluster, None, "", EVERYONE}:
         return False
     if not any(fnmatchcase(finding.detector, pattern) for pattern in line.detectors):
         return False
@@ -104,10 +104,10 @@ def _says(line: Expected, finding: Finding) -> str:
         return f"verdict is {finding.verdict}, not {line.verdict}"
     if line.trigger and finding.trigger != line.trigger:
         return f"trigger is {finding.trigger or 'none'}, not {line.trigger}"
-    if line.says and not any(
-        line.says in text for text in (finding.title, finding.explanation, *finding.facts.values())
-    ):
-        return f"does not say {line.says!r}"
+    texts = (finding.title, finding.explanation, *finding.facts.values())
+    for words in line.says:
+        if not any(words in text for text in texts):
+            return f"does not say {words!r}"
     for key, pattern in line.facts.items():
         if not fnmatchcase(finding.facts.get(key, ""), pattern):
             return f"fact {key} is {finding.facts.get(key)!r}, not {pattern!r}"
@@ -247,8 +247,11 @@ def _rank(severity: str) -> int:
 
 def _judge_decide(line: Expected, decisions: list[Decision]) -> Row:
     made: dict[str, Decision] = {}
+    scope = line.scope or ("*" if line.fleet else f"cluster:{line.cluster}")
     for decision in decisions:
-        if fnmatchcase(decision.action, line.action) and decision.scope == f"cluster:{line.cluster}":
+        if not fnmatchcase(decision.action, line.action) or not fnmatchcase(decision.scope, scope):
+            continue
+        if not line.target or fnmatchcase(getattr(decision, "target", ""), line.target):
             made.setdefault(decision.id, decision)
     first = min(made.values(), key=lambda decision: decision.at_ms, default=None)
     note = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 FACTS = {
     "start": "a VM starts (every incarnation)",
@@ -16,6 +17,11 @@ FACTS = {
     "healed_failed": "a healed VM fails on its new server: its first START_FAILED or time-out there",
     "reboot_planned": "a planned reboot starts",
     "reboot_unplanned": "an unplanned reboot starts",
+    "rollout_started": "a rollout begins in a cluster, announced or not",
+    "changed": "a server gets the new versions of a rollout",
+    "blasted": "a running VM loses its network because versions on its server change",
+    "restored": "such a VM has its network again",
+    "repaired": "a server that was given up is put right",
     "fault": "a fault begins (once for each server, VM or cluster that it hits)",
 }
 """Kinds of fact, which are also the moments and the counts of a truth."""
@@ -31,7 +37,7 @@ class Fact:
     server: str = ""
     vm: str = ""
     detail: str = ""
-    """A signature, or the name of a fault."""
+    """A signature, or the name of a fault, rollout or repair."""
 
 
 class Ledger:
@@ -67,10 +73,24 @@ class Ledger:
             if fact.detail == fault and (name := str(getattr(fact, field, "")))
         }
 
-    def completed_ms(self, cluster: str, kind: str, vms: int, servers: int, window_ms: int) -> int | None:
-        """Return when `vms` VMs on `servers` servers had it with one signature within a window; None: never."""
+    def completed_ms(
+        self,
+        cluster: str,
+        kind: str,
+        vms: int,
+        servers: int,
+        window_ms: int,
+        from_ms: int | None = None,
+        of: str = "*",
+    ) -> int | None:
+        """Return when `vms` VMs on `servers` servers had it with one signature within a window; None: never.
+
+        Facts before `from_ms` do not count, nor those whose signature, fault or rollout is not `of` (a pattern).
+        """
         recent: dict[str, deque[Fact]] = defaultdict(deque)
         for fact in self.facts(cluster, kind):
+            if (from_ms is not None and fact.at_ms < from_ms) or not fnmatchcase(fact.detail, of):
+                continue
             window = recent[fact.detail]
             window.append(fact)
             while window[0].at_ms < fact.at_ms - window_ms:

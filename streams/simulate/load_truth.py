@@ -16,6 +16,8 @@ from streams.simulate.truth import Decide, Find, Moment, Not, Truth
 _SUBJECT = ("server", "vm", "rollout", "component", "version", "feed", "signature", "region")
 _SEVERITY = read.one_of("INFO", "WARNING", "CRITICAL")
 _ONE: float | str = 1
+EVERYWHERE = "everywhere"
+"""The widest scope of a decision."""
 _COUNTS = ("reboot_planned", "reboot_unplanned")
 
 
@@ -39,6 +41,9 @@ class _Lines:
             servers=table.take("servers", _amount, _ONE),
             window_ms=table.take("window", duration_ms, 600_000),
             plus_ms=table.take("plus", duration_ms, 0),
+            from_ms=table.take("from", lambda given: moment_ms(given, self.start_ms), None),
+            of=table.take("of", read.text, "*"),
+            clusters=table.take("clusters", _amount, _ONE),
         )
         if "moment" not in table:
             table.error("moment", f"is missing; one of {', '.join(FACTS)}")
@@ -86,7 +91,7 @@ def load_truth(table: Table, start_ms: int, clusters: Sequence[ClusterPlan], fau
 def _amount(value: Any) -> float | str:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"is {read.shown(value)}; must be a number or a formula")
-    number(value, size_names(1000, 20))
+    number(value, {**size_names(1000, 20), "clusters": 5})
     return value
 
 
@@ -125,7 +130,7 @@ def _find(table: Table, lines: _Lines) -> Find:
         severity=table.take("severity", _SEVERITY, ""),
         verdict=table.take("verdict", read.text, ""),
         trigger=table.take("trigger", read.text, ""),
-        says=table.take("says", read.text, ""),
+        says=table.take("says", read.texts, ()),
         facts=table.take("facts", read.text_map, {}),
         numbers=table.take("numbers", _ranges, {}),
         opened_at=table.take("opened_at", lines.moment, None),
@@ -135,6 +140,7 @@ def _find(table: Table, lines: _Lines) -> Find:
         before=table.take("before", lines.moment, None),
         throughout=table.take("throughout", lines.pair, None),
         count=table.take("count", _between, None),
+        fleet=table.take("fleet", read.flag, False),
     )
     if "detector" not in table:
         table.error("detector", "is missing")
@@ -153,6 +159,7 @@ def _not(table: Table, lines: _Lines) -> Not:
         unless=table.take("unless", read.texts, ()),
         from_at=table.take("from", lines.moment, None),
         until=table.take("until", lines.moment, None),
+        fleet=table.take("fleet", read.flag, False),
     )
     if "detectors" not in table and "severity_at_least" not in table:
         table.error("detectors", "is missing; name detectors, or severity_at_least")
@@ -160,14 +167,29 @@ def _not(table: Table, lines: _Lines) -> Not:
     return never
 
 
+def _scope(value: Any) -> str:
+    """Return a pattern of scopes, such as `everywhere`, `region:north` or `cluster:started-*`."""
+    scope = read.text(value)
+    if scope != EVERYWHERE and scope.partition(":")[0] not in {"region", "cluster", "*"}:
+        raise ValueError(f"is {read.shown(value)}; must be everywhere, region:NAME or cluster:NAME")
+    return scope
+
+
 def _decide(table: Table, lines: _Lines) -> Decide:
+    scope = table.take("scope", _scope, "")
+    wide = scope == EVERYWHERE or scope.startswith("region:")
     decide = Decide(
         label=table.take("label", read.text, ""),
         action=table.take("action", read.text, ""),
         clusters=table.take("clusters", lines.clusters, ("*",)),
         count=table.take("count", read.whole_between(0, 1000), 1),
         seen_by=table.take("seen_by", lines.moment, None),
+        scope=scope,
+        target=table.take("target", read.text, ""),
+        fleet=table.take("fleet", read.flag, wide),
     )
+    if wide and not decide.fleet:
+        table.error("fleet", f"is false; {scope!r} is wider than a cluster, and decided by the fleet engine")
     if "action" not in table:
         table.error("action", "is missing")
     table.close()

@@ -29,6 +29,12 @@ class Moment:
     window_ms: int = 600_000
     """... within this long, of one signature."""
     plus_ms: int = 0
+    from_ms: int | None = None
+    """Facts before this time do not count."""
+    of: str = "*"
+    """Only facts of this signature, fault or rollout (a pattern) count."""
+    clusters: float | str = 1
+    """For a line about the fleet: the moment has come in so many of its clusters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +49,8 @@ class Find:
     severity: str = ""
     verdict: str = ""
     trigger: str = ""
-    says: str = ""
-    """A text that title, explanation or a fact must hold."""
+    says: tuple[str, ...] = ()
+    """Texts, each of which title, explanation or a fact must hold."""
     facts: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, tuple[float | str, float | str]] = field(default_factory=dict)
     opened_at: Moment | None = None
@@ -56,6 +62,8 @@ class Find:
     """From the first to the second of these it must stand, and say so, without a break."""
     count: tuple[float | str, float | str] | None = None
     """Least and most; None: at least one."""
+    fleet: bool = False
+    """Judged once, against what the fleet engine found; `clusters` says where its moments come from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,7 @@ class Not:
     """Detectors that are exempt."""
     from_at: Moment | None = None
     until: Moment | None = None
+    fleet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,11 @@ class Decide:
     clusters: tuple[str, ...]
     count: int = 1
     seen_by: Moment | None = None
+    scope: str = ""
+    """A pattern of scopes; empty: that of the cluster which is judged."""
+    target: str = ""
+    """A pattern of what is stopped: a rollout or a version; empty: whatever it is."""
+    fleet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +124,7 @@ class Expected:
     severity: str = ""
     verdict: str = ""
     trigger: str = ""
-    says: str = ""
+    says: tuple[str, ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, tuple[float, float]] = field(default_factory=dict)
     opened_at_ms: int | None = None
@@ -122,6 +136,10 @@ class Expected:
     least: float = 1
     most: float = float("inf")
     action: str = ""
+    scope: str = ""
+    target: str = ""
+    fleet: bool = False
+    """Of the fleet engine's findings and decisions, not of one cluster's; `cluster` is empty."""
     severity_at_least: str = ""
     unless: tuple[str, ...] = ()
     from_ms: int | None = None
@@ -141,15 +159,11 @@ def resolve(
     expected: list[Expected] = []
     sizes = {name: size_names(servers, vms) for name, servers, vms in clusters}
     for find in truth.find:
-        expected += [
-            _find(find, name, sizes[name], ledger) for name in _named(find.clusters, find.subject, sizes, ledger)
-        ]
+        expected += [_find(find, where) for where in _places(find.clusters, find.subject, sizes, ledger, find.fleet)]
     for never in truth.never:
-        expected += [
-            _not(never, name, sizes[name], ledger) for name in _named(never.clusters, never.subject, sizes, ledger)
-        ]
+        expected += [_not(never, where) for where in _places(never.clusters, never.subject, sizes, ledger, never.fleet)]
     for decide in truth.decide:
-        expected += [_decide(decide, name, sizes[name], ledger) for name in _named(decide.clusters, {}, sizes, ledger)]
+        expected += [_decide(decide, where) for where in _places(decide.clusters, {}, sizes, ledger, decide.fleet)]
     known = set(counted)
     for name, value in truth.count.items():
         if name in known:
@@ -180,11 +194,27 @@ def _named(
     return named
 
 
-class _Resolver:
-    """Turns moments into times for one cluster, and remembers what never came."""
+def _places(
+    patterns: tuple[str, ...],
+    subject: dict[str, tuple[str, ...]],
+    sizes: dict[str, dict[str, float]],
+    ledger: Ledger,
+    fleet: bool,
+) -> list[_Resolver]:
+    """Return where a line is judged: in each cluster that it names, or once, for the fleet of these clusters."""
+    named = _named(patterns, {} if fleet else subject, sizes, ledger)
+    if not fleet:
+        return [_Resolver(name, [name], sizes[name], ledger) for name in named]
+    return [_Resolver("", named, {**sizes[named[0]], "clusters": len(named)}, ledger)] if named else []
 
-    def __init__(self, cluster: str, names: dict[str, float], ledger: Ledger) -> None:
+
+class _Resolver:
+    """Turns moments into times for one cluster, or for the fleet, and remembers what never came."""
+
+    def __init__(self, cluster: str, clusters: list[str], names: dict[str, float], ledger: Ledger) -> None:
         self.cluster = cluster
+        """Empty: the fleet."""
+        self.clusters = clusters
         self.names = names
         self.ledger = ledger
         self.broken = ""
@@ -194,29 +224,37 @@ class _Resolver:
             return None
         if moment.at_ms is not None:
             return moment.at_ms + moment.plus_ms
-        vms, servers = number(moment.vms, self.names), number(moment.servers, self.names)
-        found = self.ledger.completed_ms(self.cluster, moment.kind, int(vms), int(servers), moment.window_ms)
-        if found is None:
-            self.broken = f"{moment.kind}: {int(vms)} VMs on {int(servers)} servers never came in {self.cluster}"
+        vms, servers = int(number(moment.vms, self.names)), int(number(moment.servers, self.names))
+        wanted = int(number(moment.clusters, self.names))
+        came = [
+            self.ledger.completed_ms(name, moment.kind, vms, servers, moment.window_ms, moment.from_ms, moment.of)
+            for name in self.clusters
+        ]
+        times = sorted(at_ms for at_ms in came if at_ms is not None)
+        if len(times) < wanted:
+            where = self.cluster or f"{wanted} clusters (in {len(times)})"
+            self.broken = f"{moment.kind}: {vms} VMs on {servers} servers never came in {where}"
             return None
-        return found + moment.plus_ms
+        return times[max(0, wanted - 1)] + moment.plus_ms
 
     def subject(self, subject: dict[str, tuple[str, ...]]) -> dict[str, frozenset[str] | tuple[str, ...]]:
         result: dict[str, frozenset[str] | tuple[str, ...]] = {}
         for key, patterns in subject.items():
             faults = [pattern[1:] for pattern in patterns if pattern.startswith("@")]
             if faults:
-                names = frozenset().union(*(self.ledger.hit(fault, key, self.cluster) for fault in faults))
+                names = frozenset().union(
+                    *(self.ledger.hit(fault, key, name) for fault in faults for name in self.clusters)
+                )
                 if not names:
-                    self.broken = f"fault {', '.join(faults)} hit no {key} of {self.cluster}"
+                    self.broken = f"fault {', '.join(faults)} hit no {key} of {self.cluster or 'the fleet'}"
                 result[key] = names
             else:
                 result[key] = patterns
         return result
 
 
-def _find(find: Find, cluster: str, names: dict[str, float], ledger: Ledger) -> Expected:
-    resolver = _Resolver(cluster, names, ledger)
+def _find(find: Find, resolver: _Resolver) -> Expected:
+    names = resolver.names
     through = None
     if find.throughout is not None:
         first, last = resolver.time(find.throughout[0]), resolver.time(find.throughout[1])
@@ -225,7 +263,7 @@ def _find(find: Find, cluster: str, names: dict[str, float], ledger: Ledger) -> 
     return Expected(
         "find",
         find.label or find.detector,
-        cluster,
+        resolver.cluster,
         detectors=(find.detector,),
         subject=resolver.subject(find.subject),
         severity=find.severity,
@@ -242,16 +280,16 @@ def _find(find: Find, cluster: str, names: dict[str, float], ledger: Ledger) -> 
         throughout_ms=through,
         least=number(least, names),
         most=number(most, names),
+        fleet=find.fleet,
         broken=resolver.broken,
     )
 
 
-def _not(never: Not, cluster: str, names: dict[str, float], ledger: Ledger) -> Expected:
-    resolver = _Resolver(cluster, names, ledger)
+def _not(never: Not, resolver: _Resolver) -> Expected:
     return Expected(
         "not",
         never.label or _forbids(never),
-        cluster,
+        resolver.cluster,
         detectors=never.detectors,
         subject=resolver.subject(never.subject),
         severity_at_least=never.severity_at_least,
@@ -259,6 +297,7 @@ def _not(never: Not, cluster: str, names: dict[str, float], ledger: Ledger) -> E
         unless=never.unless,
         from_ms=resolver.time(never.from_at),
         until_ms=resolver.time(never.until),
+        fleet=never.fleet,
         least=0,
         most=0,
         broken=resolver.broken,
@@ -271,13 +310,15 @@ def _forbids(never: Not) -> str:
     return f"{what} at {never.severity_at_least} or above" if never.severity_at_least else what
 
 
-def _decide(decide: Decide, cluster: str, names: dict[str, float], ledger: Ledger) -> Expected:
-    resolver = _Resolver(cluster, names, ledger)
+def _decide(decide: Decide, resolver: _Resolver) -> Expected:
     return Expected(
         "decide",
         decide.label or decide.action,
-        cluster,
+        resolver.cluster,
         action=decide.action,
+        scope=decide.scope,
+        target=decide.target,
+        fleet=decide.fleet,
         seen_by_ms=resolver.time(decide.seen_by),
         least=decide.count,
         most=decide.count,

@@ -37,7 +37,7 @@ def note(line: Expected, *findings: Finding) -> str:
 
 def test_a_finding_that_says_all_in_time_is_found() -> None:
     line = find(
-        severity="CRITICAL", verdict="SOFTWARE", trigger="clock", says="01:15:00", facts={"step": "transfer-*"},
+        severity="CRITICAL", verdict="SOFTWARE", trigger="clock", says=("01:15:00",), facts={"step": "transfer-*"},
         numbers={"vms": (3, 3)}, seen_by_ms=1500, opened_by_ms=1000, before_ms=1501, opened_at_ms=3000, within_ms=2000,
         subject={"server": ("s*",)},
     )  # fmt: skip
@@ -62,7 +62,7 @@ def test_what_a_finding_does_not_say_is_named() -> None:
     assert "verdict is SOFTWARE, not HARDWARE" == note(find(verdict="HARDWARE"), finding())
     assert "trigger is none, not clock" == note(find(trigger="clock"), finding(trigger=""))
     assert "severity is CRITICAL, not WARNING" == note(find(severity="WARNING"), finding())
-    assert "does not say '01:16'" == note(find(says="01:16"), finding())
+    assert "does not say '01:16'" == note(find(says=("01:16",)), finding())
     assert "number vms is 3, not 4 to 9" == note(find(numbers={"vms": (4, 9)}), finding())
     assert "number racks is None, not 1 to 9" == note(find(numbers={"racks": (1, 9)}), finding())
     assert note(find(facts={"step": "mount"}), finding()).startswith("fact step is 'transfer-certificate'")
@@ -85,7 +85,7 @@ def test_counts_are_of_findings_not_of_their_records() -> None:
 
 
 def test_a_finding_must_stand_throughout() -> None:
-    line = find(says="01:15:00", throughout_ms=(2000, 5000))
+    line = find(says=("01:15:00",), throughout_ms=(2000, 5000))
     wrong = finding(state=FindingState.UPDATED, at_ms=3000, title="01:40:00")
     closed = finding(state=FindingState.CLOSED, at_ms=4000)
 
@@ -144,3 +144,28 @@ def test_loud_findings_that_nobody_asked_for_are_told_and_not_judged() -> None:
 
     assert (None, "2 more of start_failure") == (row.ok, row.label)
     assert 0 == exit_code([row])
+
+
+def test_a_line_about_the_fleet_takes_findings_of_any_cluster_and_of_none() -> None:
+    line = replace(find(), cluster="", fleet=True)
+
+    assert "" == note(line, finding())
+    assert "" == note(line, finding(subject=Subject(region="north")))
+    assert "no such finding" == note(replace(line, subject={"region": ("south",)}), finding())
+
+
+def test_of_several_texts_all_must_be_said() -> None:
+    assert "" == note(find(says=("01:15", "transfer")), finding())
+    assert "does not say 'netplugin'" == note(find(says=("01:15", "netplugin")), finding())
+
+
+def test_a_decision_of_a_wider_scope_is_judged_by_its_scope() -> None:
+    line = Expected("decide", "pause", "", action="pause-create", scope="region:*", fleet=True, least=1, most=1)
+    made = [
+        Decision(str(place), "pause-create", scope, "PROPOSED", "advise", "", (), 2000)
+        for place, scope in enumerate(("everywhere", "cluster:north-1", "region:north"))
+    ]
+
+    assert [True] == [row.ok for row in judge([line], [], made, {})]
+    assert [False] == [row.ok for row in judge([replace(line, scope="")], [], made, {})]
+    assert [False] == [row.ok for row in judge([replace(line, scope="region:south")], [], made, {})]

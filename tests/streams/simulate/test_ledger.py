@@ -56,3 +56,14 @@ def test_another_processs_facts_are_taken_over() -> None:
     found.merge(ledger(failed(5, "s2", "b")))
 
     assert [5, 10] == [fact.at_ms for fact in found.facts("north-1", "start_failed")]
+
+
+@pytest.mark.parametrize(
+    ("from_ms", "of", "completed_ms"), [(None, "*", 10), (11, "*", 20), (None, "y/*", 30), (31, "*", None)]
+)
+def test_what_came_before_a_time_or_is_of_something_else_completes_nothing(
+    from_ms: int | None, of: str, completed_ms: int | None
+) -> None:
+    found = ledger(failed(10, "s1", "a"), failed(20, "s1", "b"), failed(30, "s2", "c", "y/2"))
+
+    assert completed_ms == found.completed_ms("north-1", "start_failed", 1, 1, 100, from_ms, of)

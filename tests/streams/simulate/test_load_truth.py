@@ -56,6 +56,12 @@ def test_a_count_is_a_number_or_the_least_and_the_most(count: object, limits: tu
         ({"find": [{"detector": "d", "severity": "LOUD"}]}, "truth.find[0].severity: is 'LOUD'; must be one of"),
         ({"not": [{}]}, "truth.not[0].detectors: is missing; name detectors, or severity_at_least"),
         ({"decide": [{"action": "a", "count": 1001}]}, "truth.decide[0].count: is 1001; must be"),
+        ({"decide": [{"action": "a", "scope": "world"}]}, "truth.decide[0].scope: is 'world'; must be everywhere"),
+        (
+            {"decide": [{"action": "a", "scope": "region:x", "fleet": False}]},
+            "truth.decide[0].fleet: is false; 'region:x' is wider than a cluster",
+        ),
+        ({"find": [{"detector": "d", "fleet": 1}]}, "truth.find[0].fleet: is 1; must be true or false"),
         ({"count": {"reboot_planned": True}}, "truth.count: reboot_planned is True; must be"),
         ({"count": {"sheep": 1}}, "truth.count: 'sheep' is no count"),
         ({"finds": []}, "truth.finds: unknown key; did you mean 'find'?"),
@@ -66,3 +72,23 @@ def test_each_error_names_its_place_and_what_is_wrong(raw: dict[str, Any], error
 
     assert 1 == len(errors), errors
     assert errors[0].startswith(error)
+
+
+@pytest.mark.parametrize(
+    ("scope", "fleet"), [("everywhere", True), ("region:n*", True), ("cluster:north-1", False), ("", False)]
+)
+def test_what_is_decided_more_widely_than_for_a_cluster_is_the_fleets(scope: str, fleet: bool) -> None:
+    truth, errors = loaded({"decide": [{"action": "a", **({"scope": scope} if scope else {})}]})
+
+    assert [] == errors
+    assert (scope, fleet) == (truth.decide[0].scope, truth.decide[0].fleet)
+
+
+def test_a_moment_counts_from_a_time_on_of_one_thing_in_so_many_clusters() -> None:
+    moment = {"moment": "blasted", "from": "10m", "of": "mix", "clusters": 2}
+    truth, errors = loaded({"find": [{"detector": "d", "says": ["a", "b"], "fleet": True, "seen_by": moment}]})
+    (find,) = truth.find
+
+    assert [] == errors
+    assert Moment(None, "blasted", from_ms=START_MS + 600_000, of="mix", clusters=2) == find.seen_by
+    assert (True, ("a", "b")) == (find.fleet, find.says)

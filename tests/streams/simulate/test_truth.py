@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from streams.simulate.ledger import Fact, Ledger
 from streams.simulate.truth import Decide, Find, Moment, Not, Truth, resolve
 
@@ -72,3 +74,31 @@ def test_ledgers_of_processes_become_one() -> None:
 
     assert 4 == one.count("start_failed")
     assert ["s3"] == [fact.server for fact in one.facts("south-1", "hi")]
+
+
+@pytest.mark.parametrize(("wanted", "seen_by_ms"), [(1, 1001), (2, 5001), ("clusters", 5001), (3, None)])
+def test_a_line_about_the_fleet_is_one_whose_moment_has_come_in_so_many_clusters(
+    wanted: float | str, seen_by_ms: int | None
+) -> None:
+    facts = ledger()
+    facts.add(Fact("start_failed", 5000, "south-1", "s7", "z", "x/1"))
+    moment = Moment(None, "start_failed", plus_ms=1, clusters=wanted)
+    (line,) = resolve(Truth(find=(Find("", "common_cause", ("*",), {}, seen_by=moment, fleet=True),)), SIZES, facts)
+
+    assert (True, "", seen_by_ms) == (line.fleet, line.cluster, line.seen_by_ms)
+    assert (seen_by_ms is None) == bool(line.broken)
+
+
+def test_a_line_about_the_fleet_looks_at_its_clusters_alone_and_at_all_that_a_fault_hit() -> None:
+    facts = ledger()
+    facts.add(Fact("fault", 0, "south-1", "s9", "", "bad"))
+    truth = Truth(
+        find=(Find("", "d", ("south-*",), {"server": ("@bad",)}, seen_by=Moment(None, "start_failed"), fleet=True),),
+        never=(Not("", ("d",), ("*",), {"server": ("@bad",)}, fleet=True),),
+        decide=(Decide("", "pause-create", ("*",), scope="everywhere", target="r*", fleet=True),),
+    )
+    found, never, decide = resolve(truth, SIZES, facts)
+
+    assert "in 0" in found.broken
+    assert {"server": frozenset({"s1", "s9"})} == never.subject
+    assert ("everywhere", "r*", "", True) == (decide.scope, decide.target, decide.cluster, decide.fleet)
