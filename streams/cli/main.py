@@ -125,6 +125,9 @@ def _told(error: Exception) -> int:
     if isinstance(error, ConfigError):
         typer.echo(str(error), err=True)
         return Exit.USAGE
+    if type(error).__name__ == "BrokerAway":  # by its name: its module brings a Kafka client
+        typer.echo(f"leapwatch: {error}", err=True)
+        return Exit.AWAY
     if isinstance(error, ConnectionError | TimeoutError) or _of_kafka(error):
         typer.echo(f"leapwatch: {_first_line(error)}; is the broker there? `leapwatch doctor` looks", err=True)
         return Exit.AWAY

@@ -21,6 +21,7 @@ def simulate(
     as_json: Json = False,
 ) -> int:
     """Play a scenario into the source topics, stamped as it happened; give simulated runs a prefix of their own."""
+    from streams.kafka.plain import reached
     from streams.simulate.feed import play
     from streams.simulate.load import load
     from streams.simulate.reading import ScenarioError
@@ -39,6 +40,7 @@ def simulate(
     if seed is not None:
         chosen = dataclasses.replace(chosen, seed=seed)
     kafka = checked.kafka
+    finish(reached(checked))
     finish(play(chosen, ",".join(kafka.bootstrap), kafka.lanes, prefix=kafka.prefix, speed=speed))
     if as_json:
         say_json({"scenario": chosen.name, "seed": chosen.seed, "prefix": kafka.prefix})

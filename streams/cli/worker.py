@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli.exits import Failure
-from streams.cli.options import ConfigFile, config_path
+from streams.cli.options import ConfigFile, config_path, finish
 
 if TYPE_CHECKING:
     from streams.config.model import Config
@@ -23,7 +23,10 @@ def worker(
     role: Annotated[str, typer.Option(help="intake, engine or fleet; else all three, each a process.")] = "all",
     config: ConfigFile = None,
 ) -> int:
-    """Run a role until SIGTERM or Ctrl-C. SIGHUP lets the intake read the thresholds of the file again."""
+    """Run a role until SIGTERM or Ctrl-C. SIGHUP lets the intake read the thresholds of the file again.
+
+    Ends with 3 where no broker answers at the start; one that goes away later is waited for.
+    """
     if role not in {*ROLES, "all"}:
         message = f"--role: `{role}` is none of {', '.join(ROLES)}, all"
         raise Failure(message)
@@ -33,6 +36,10 @@ def worker(
 
     path = config_path(config)
     checked = load(path, os.environ, config_types())
+    # Asked by us before Faust is: it would end with a traceback and 1.
+    from streams.kafka.plain import reached
+
+    finish(reached(checked))
     configure(checked.log.level, checked.log.format, role=role)
     if role == "all":
         return _all(path)

@@ -10,6 +10,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
 
 from streams.config.model import Config
 from streams.kafka.client import aiokafka_settings
@@ -17,6 +19,10 @@ from streams.kafka.client import aiokafka_settings
 FETCH_MS = 250
 STILL_S = 30.0
 """Seconds without any movement after which a topic that has not been read to its end counts as not readable."""
+
+
+class BrokerAway(ConnectionError):  # noqa: N818 - reads as what it is
+    """No broker answers; the text names those that were asked, and says what to do."""
 
 
 class TopicError(Exception):
@@ -111,6 +117,30 @@ class Reader:
                 raise TopicError(message)
             at.update(reached)
             open_places = {place for place in open_places if at[place] < ends[place]}
+
+
+async def reached(config: Config) -> None:
+    """Return as soon as a broker has answered; BrokerAway where none does.
+
+    Asked before a worker or a feeder is made: Faust would end with a traceback, librdkafka try for five minutes.
+    """
+    kafka = config.kafka
+    try:
+        client = AIOKafkaClient(
+            bootstrap_servers=list(kafka.bootstrap),
+            request_timeout_ms=int(kafka.request_timeout_s * 1000),
+            **aiokafka_settings(config),
+        )
+        try:
+            await client.bootstrap()
+        finally:
+            await client.close()
+    except (KafkaError, OSError) as error:
+        message = (
+            f"no broker answers at {', '.join(kafka.bootstrap)}: start it (`leapwatch broker start` runs one on this "
+            f"machine) or set [kafka] bootstrap; `leapwatch doctor` tells more"
+        )
+        raise BrokerAway(message) from error
 
 
 @asynccontextmanager

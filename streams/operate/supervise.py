@@ -20,8 +20,9 @@ AGAIN_S = 2.0
 LET_GO_S = 30.0
 """Seconds that a worker may take to end by itself before it is killed."""
 LOOK_S = 0.2
-GIVEN_UP = (2, 3, 4)
-"""Exit codes of ours that another start would not change (3: no broker to begin with)."""
+GIVEN_UP = (2, 4)
+"""Exit codes of ours that another start would not change. 3, no broker, is not one: the command itself has asked before
+it started anybody, so that the broker has been there, and comes back."""
 
 log = structlog.get_logger(__name__)
 

@@ -1,6 +1,7 @@
 """How commands end: each code once, told by `--help`, and a failure that bears its own."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,12 @@ def test_help_tells_every_code_and_no_other() -> None:
 
     assert told
     assert {int(code) for code in Exit} == {int(number) for number in re.findall(r"(\d+) ", told.group(1))}
+
+
+def test_the_readme_tells_them_in_one_table() -> None:
+    table = (Path(__file__).parents[3] / "README.md").read_text().split("| code | means |")[1].split("\n\n")[0]
+
+    assert [int(code) for code in Exit] == [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)]
 
 
 def test_a_failure_is_a_mistake_in_what_was_given_unless_it_says_else() -> None:

@@ -48,8 +48,9 @@ def test_a_scenario_is_played_keyed_into_its_lanes_with_the_stamps_it_had(
         ({"PREFIX": "t.", "SECURITY_PROTOCOL": "ssl"}, ["leap-day"], Exit.REFUSED, "plaintext"),
         ({"PREFIX": "t."}, ["leap-dya"], Exit.USAGE, "no such scenario"),
         ({"PREFIX": "t."}, ["leap-day", "--speed", "0"], Exit.USAGE, "--speed"),
+        ({"PREFIX": "t.", "BOOTSTRAP": "127.0.0.1:1"}, ["leap-day"], Exit.AWAY, "no broker answers at 127.0.0.1:1"),
     ],
-    ids=["no prefix", "not plaintext", "no such scenario", "no speed"],
+    ids=["no prefix", "not plaintext", "no such scenario", "no speed", "no broker"],
 )
 def test_what_would_do_harm_or_cannot_be_is_refused(
     environment: dict[str, str],

@@ -16,7 +16,6 @@ from streams.cli.exits import Exit
 from streams.cli.main import main
 from streams.kafka.embedded import EmbeddedBroker
 from streams.kafka.topics import apply_embedded, wanted
-from streams.operate.supervise import GIVEN_UP
 from tests.streams.cli.log import held
 
 ROOT = Path(__file__).parents[3]
@@ -55,14 +54,16 @@ def test_a_bad_configuration_starts_nothing(tmp_path: Path, capsys: pytest.Captu
     assert "host_silenc" in said
 
 
-def test_a_role_without_a_broker_ends_so_that_it_is_started_again_and_says_why(tmp_path: Path) -> None:
+@pytest.mark.parametrize("role", ["intake", "engine", "fleet", "all"])
+def test_without_a_broker_it_ends_with_one_line_that_names_it_and_says_what_to_do(role: str, tmp_path: Path) -> None:
     path = tmp_path / "leapwatch.toml"
     path.write_text(f'[kafka]\nbootstrap = ["127.0.0.1:1"]\nrequest_timeout_s = 1\n{WEB}', encoding="utf-8")
-    process = worker("--role", "intake", "--config", str(path))
+    process = worker("--role", role, "--config", str(path))
     _, said = process.communicate(timeout=LIMIT_S)
 
-    assert process.returncode not in {0, *GIVEN_UP}
-    assert b"127.0.0.1:1" in said
+    assert Exit.AWAY == process.returncode, said.decode()
+    (line,) = said.decode().splitlines()
+    assert "no broker answers at 127.0.0.1:1: start it" in line
 
 
 @pytest.mark.embedded

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, TopicPartition
 from streams.config.load import load
 from streams.config.model import Config
 from streams.kafka.embedded import EmbeddedBroker
-from streams.kafka.plain import Outgoing, TopicError, reader, send
+from streams.kafka.plain import BrokerAway, Outgoing, TopicError, reached, reader, send
 
 pytestmark = pytest.mark.embedded
 
@@ -41,6 +41,16 @@ async def test_what_was_sent_is_read_in_its_lane_with_key_headers_and_stamp(conf
         first, second = [record async for record in connected.read("t")]
     assert sent == Outgoing(first.topic, first.partition, first.key, first.value, tuple(first.headers), first.timestamp)
     assert (b"key", None) == (second.key, second.value)
+
+
+async def test_a_broker_that_answers_is_reached_and_one_that_does_not_is_named(config: Config) -> None:
+    await reached(config)
+    away = dataclasses.replace(
+        config, kafka=dataclasses.replace(config.kafka, bootstrap=("127.0.0.1:1", "127.0.0.1:2"))
+    )
+
+    with pytest.raises(BrokerAway, match=r"no broker answers at 127\.0\.0\.1:1, 127\.0\.0\.1:2: start it"):
+        await reached(away)
 
 
 async def test_reading_ends_where_the_topic_ended_when_it_began(config: Config) -> None:

@@ -8,17 +8,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from streams.operate.supervise import Supervisor
 
 WAITS = (
     "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(0)); "
     "open({0!r}, 'a').write('x'); time.sleep(60)"
 )
-FALLS = "open({0!r}, 'a').write('x'); raise SystemExit(70)"
+FALLS = "open({0!r}, 'a').write('x'); raise SystemExit({1})"
 
 
-def python(text: str, path: Path) -> list[str]:
-    return [sys.executable, "-c", text.format(str(path))]
+def python(text: str, path: Path, code: int = 70) -> list[str]:
+    return [sys.executable, "-c", text.format(str(path), code)]
 
 
 def when(true: Callable[[], bool], then: Callable[[], None]) -> threading.Thread:
@@ -43,9 +45,11 @@ def end_us() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_a_worker_that_falls_is_started_again_and_a_signal_ends_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", [1, 3, 70], ids=["crashed", "broker away", "lost sight"])
+def test_a_worker_that_falls_is_started_again_and_a_signal_ends_all(code: int, tmp_path: Path) -> None:
+    """3 too: whoever starts us has found a broker, and one that went away comes back."""
     fallen, waiting = tmp_path / "fallen", tmp_path / "waiting"
-    supervisor = Supervisor({"a": python(FALLS, fallen), "b": python(WAITS, waiting)}, again_s=0.0)
+    supervisor = Supervisor({"a": python(FALLS, fallen, code), "b": python(WAITS, waiting)}, again_s=0.0)
     watch = when(lambda: size(fallen) >= 3 and size(waiting) == 1, end_us)
 
     assert 0 == supervisor.run()
