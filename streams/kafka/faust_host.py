@@ -268,8 +268,23 @@ class _BundleSchema(Schema):  # type: ignore[misc]  # Faust has no types
         return message.value
 
 
+class _Settings(faust.Settings):  # type: ignore[misc]  # Faust has no types
+    """Faust's settings, without its web server: our pages (streams.operate.web) are all there is to see."""
+
+    @property
+    def web_enabled(self) -> bool:
+        """Return False, whatever was set: `faust worker` turns it on by itself, and a second would find 6066 taken."""
+        return False
+
+    @web_enabled.setter
+    def web_enabled(self, wanted: bool) -> None:
+        """Do nothing."""
+
+
 class BundleApp(faust.App):  # type: ignore[misc]  # Faust has no types
     """A Faust app whose topics give bundles."""
+
+    Settings = _Settings
 
     def _new_transport(self) -> BundleTransport:
         return BundleTransport(self.conf.broker_consumer, self)
@@ -294,7 +309,6 @@ def make_app(
     credentials: Any = None,
     session_timeout_s: float = 10.0,
     commit_interval_s: float = 1.0,
-    web_port: int | None = None,
     data_dir: Path | None = None,
     **settings: Any,
 ) -> BundleApp:
@@ -303,7 +317,7 @@ def make_app(
     `group`: consumer group, one a role, so that a join in one disturbs no other. `bootstrap`: `host:port`, several in
     a sequence or separated by commas; credentials never in it, for it is logged, but as Faust's `credentials` object.
     `session_timeout_s`: how long the partitions of a worker that died stand still; brokers refuse less than 6.
-    `web_port`: of Faust's own pages, on loopback; None for none. `settings`: any other setting of Faust's.
+    `settings`: any other setting of Faust's; its web server stays off.
     """
     servers = bootstrap.split(",") if isinstance(bootstrap, str) else list(bootstrap)
     for server in servers:
@@ -324,12 +338,6 @@ def make_app(
         "stream_buffer_maxsize": QUEUED_BUNDLES,
         # Else events that were cancelled at shutdown are acked.
         "stream_wait_empty": True,
-        "web_enabled": web_port is not None,
-        "web_bind": "127.0.0.1",
-        "web_host": "127.0.0.1",
-        "web_port": web_port or 6066,
-        "web_tables_enabled": False,
-        "web_router_enabled": False,
         "datadir": str(data_dir or "."),
         "autodiscover": False,
     }

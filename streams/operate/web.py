@@ -6,8 +6,10 @@ server that the worker starts beside its work, and that answers while a rebalanc
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Awaitable, Callable
 
+import structlog
 from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
@@ -16,6 +18,8 @@ from streams.operate.health import Health
 
 Reload = Callable[[], Awaitable[tuple[bool, str]]]
 """Reads the file again: whether it was good, and what to tell."""
+
+log = structlog.get_logger(__name__)
 
 
 def make_app(
@@ -57,15 +61,28 @@ class WebServer:
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
 
     async def start(self) -> None:
-        """Listen; an address that is taken raises OSError, which names it."""
+        """Listen; where another holds the port, on any free one, and say so: what is watched is more than its pages.
+
+        An address that cannot be had at all raises OSError, which names it.
+        """
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.bind, self.port)
         try:
-            await site.start()
+            try:
+                await web.TCPSite(self._runner, self.bind, self.port).start()
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or not self.port:
+                    raise
+                await web.TCPSite(self._runner, self.bind, 0).start()
         except OSError:
             await self._runner.cleanup()
             raise
-        self.port = int(self._runner.addresses[0][1])
+        wanted, self.port = self.port, int(self._runner.addresses[0][1])
+        if wanted not in {0, self.port}:
+            log.warning(
+                "port taken, pages are elsewhere; give each worker of a machine its own: [web], LEAPWATCH_WEB_*",
+                wanted=wanted,
+                port=self.port,
+            )
 
     async def stop(self) -> None:
         """Close what is open, after a second at most."""

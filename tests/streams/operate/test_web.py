@@ -76,14 +76,25 @@ def test_a_browsers_page_cannot_reload() -> None:
     assert 403 == asked("/-/reload", "POST", reload=taken, Origin="http://example.org")[0]
 
 
-def test_a_port_that_is_taken_is_an_error() -> None:
-    async def run() -> None:
+def test_where_the_port_is_taken_the_pages_are_on_a_free_one() -> None:
+    """A second worker on a machine works, and logs where its pages are."""
+
+    async def run() -> tuple[int, int]:
         first = WebServer(make_app(Health("intake")))
         await first.start()
+        second = WebServer(make_app(Health("intake")), port=first.port)
         try:
-            with pytest.raises(OSError, match=str(first.port)):
-                await WebServer(make_app(Health("intake")), port=first.port).start()
+            await second.start()
+            return first.port, second.port
         finally:
             await first.stop()
+            await second.stop()
 
-    asyncio.run(run())
+    first, second = asyncio.run(run())
+    assert 0 not in {first, second}
+    assert first != second
+
+
+def test_an_address_that_is_not_ours_is_an_error() -> None:
+    with pytest.raises(OSError, match=r"192\.0\.2\.1"):
+        asyncio.run(WebServer(make_app(Health("intake")), bind="192.0.2.1").start())
