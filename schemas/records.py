@@ -45,6 +45,7 @@ from schemas.outputs import (
     SnapshotManifest,
     Verdict,
 )
+from schemas.rca import ArticleState, Cause, RcaArticle
 from schemas.source import (
     GUEST_AGENT,
     HOST_AGENT,
@@ -93,6 +94,7 @@ RECORDS: tuple[type[Any], ...] = (
     SnapshotChunk,
     SnapshotManifest,
     DeadLetter,
+    RcaArticle,
 )
 """Every record with an .avsc file of its own name."""
 
@@ -118,6 +120,7 @@ ENUMS: dict[type[Any], dict[str, type[StrEnum]]] = {
     Finding: {"state": FindingState, "severity": Severity, "verdict": Verdict},
     Decision: {"action": Action, "state": DecisionState},
     DeadLetter: {"reason": DeadReason},
+    RcaArticle: {"cause": Cause, "state": ArticleState},
 }
 """Fields that are a plain `str` in the dataclass and an Avro enum on the wire; a symbol not known reads as UNKNOWN."""
 

@@ -171,6 +171,8 @@ class Published:
         """Note the next record of `findings` or `decisions`."""
         if isinstance(output, Decision):
             self.decisions[output.id] = output
+        elif not isinstance(output, Finding):
+            return
         elif output.state == FindingState.CLOSED:
             self.findings.pop(output.id, None)
         else:

@@ -15,11 +15,12 @@ from detectors.lanes import Lanes
 from detectors.picture import ClusterState, Picture
 from schemas.commands import Close, Release
 from schemas.outputs import Decision, Evidence, Finding, FindingState, Severity, Subject
+from schemas.rca import RcaArticle
 from schemas.telemetry import EVERYONE
 from streams.config.thresholds import Thresholds
 from streams.engine.policy import PolicyState, decide, release
 
-Output = Finding | Decision
+Output = Finding | Decision | RcaArticle
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from schemas.codec import encode
 from schemas.outputs import Decision, Finding, Progress, SnapshotChunk, SnapshotManifest
+from schemas.rca import RcaArticle
 from schemas.telemetry import Clocks, Stretch
 from streams.engine.cluster import Output
 
@@ -44,6 +45,8 @@ def of_outputs(partition: int, outputs: Iterable[Output], *, fleet: bool = False
                 records.append(Outgoing("fleet", FLEET_PARTITION, key, value, output.at_ms))
         elif isinstance(output, Decision):
             records.append(Outgoing("decisions", partition, key, value, output.at_ms))
+        elif isinstance(output, RcaArticle):
+            records.append(Outgoing("rca", partition, key, value, output.at_ms))
     return records
 
 

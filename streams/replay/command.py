@@ -13,6 +13,7 @@ from pathlib import Path
 from schemas.history import LogRecord
 from schemas.json_source import to_json
 from schemas.outputs import DeadLetter, Finding
+from schemas.rca import RcaArticle
 from streams.config.model import Config
 from streams.config.thresholds import Thresholds
 from streams.engine.cluster import Output
@@ -186,6 +187,8 @@ def lines(report: Report) -> Iterator[str]:
         if isinstance(output, Finding):
             verdict = f" [{output.verdict}]" if output.verdict not in {"NONE", ""} else ""
             what = f"{output.severity:8} {output.state:7} {output.detector}{verdict}: {output.title}"
+        elif isinstance(output, RcaArticle):
+            what = f"ARTICLE  {output.state:11} {output.vm}: {output.cause} (revision {output.revision})"
         else:
             what = f"DECISION {output.state:8} {output.action} {output.scope}: {output.reason}"
         yield f"{label}{utc(output.at_ms)} {what}"

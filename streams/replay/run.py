@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from detectors.frames import ClocksFrame
 from schemas.history import LogRecord
 from schemas.outputs import Decision, Finding
+from schemas.rca import RcaArticle
 from streams.config.thresholds import Thresholds
 from streams.engine.cluster import Output
 from streams.engine.digest import code_digest
@@ -40,6 +41,8 @@ class Range:
             return True
         if isinstance(output, Finding):
             return output.subject.cluster == self.cluster
+        if isinstance(output, RcaArticle):
+            return output.cluster == self.cluster
         return output.scope == f"cluster:{self.cluster}"
 
 

@@ -141,7 +141,7 @@ def run_cluster(scenario: Scenario, cluster: str, options: Options) -> Outcome:
         for output in runner.feed([frame]):
             if isinstance(output, Finding):
                 outcome.findings.append(output)
-            else:
+            elif isinstance(output, Decision):
                 outcome.decisions.append(output)
     planned = sum(reboots.values())
     outcome.counts = {"reboot_planned": planned, "reboot_unplanned": len(reboots) - planned}

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from detectors.lanes import Lanes
 from schemas.outputs import Decision, Finding, FindingState, Progress, Severity, Subject
+from schemas.rca import RcaArticle
 from streams.engine.outputs import FLEET_CLOCKS_MS, FleetClocks, of_outputs, of_progress
 
 
@@ -25,6 +26,12 @@ def test_each_output_has_its_partition_key_and_stamp() -> None:
         (o.topic, o.partition, o.key, o.timestamp_ms) for o in records
     ]
     assert (b"5", 5) == (of_progress(Progress(5, 1, 1, {})).key, of_progress(Progress(5, 1, 1, {})).partition)
+
+
+def test_an_article_goes_under_the_id_of_its_interval() -> None:
+    article = RcaArticle("i1", "v1", "c1", "s1", 1, 2, "HOST_REBOOT", False, "FINAL", 1, 9)
+
+    assert [("rca", 3, b"i1", 9)] == [(o.topic, o.partition, o.key, o.timestamp_ms) for o in of_outputs(3, [article])]
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 3_000), st.booleans()), max_size=60))
