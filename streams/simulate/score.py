@@ -53,7 +53,7 @@ class Options:
     """The TOML of the tables `detectors` and `policy`; empty: the defaults."""
     json: bool = False
     only_failed: bool = False
-    """The table leaves out the lines that are well."""
+    """The table, or the JSON, leaves out the lines that are well."""
 
 
 @dataclass(slots=True)
@@ -216,20 +216,21 @@ def score(paths: Sequence[str | Path], options: Options = Options(), console: Co
         result = score_scenario(scenario, options)
         code = max(code, exit_code(result.rows))
         if options.json:
-            screen.out(orjson.dumps(as_json(result)).decode(), highlight=False)
+            told = as_json(result, only_failed=options.only_failed)
+            screen.out(orjson.dumps(told).decode(), highlight=False)
         else:
             _print(result, screen, options.only_failed)
     return code
 
 
-def as_json(result: Result) -> dict[str, Any]:
-    """Return a result as plain values: one object a scenario."""
+def as_json(result: Result, *, only_failed: bool = False) -> dict[str, Any]:
+    """Return a result as plain values: one object a scenario, of its rows all, or those that are not well."""
     return {
         "scenario": result.scenario,
         "ok": result.ok,
         "records": result.records,
         "counts": result.counts,
-        "rows": [asdict(row) for row in result.rows],
+        "rows": [asdict(row) for row in result.rows if not only_failed or row.ok is False],
     }
 
 

@@ -76,6 +76,13 @@ def test_only_failed_leaves_the_table_what_is_not_well(file: Path, capfd: pytest
     assert (True, False) == ("dark" in told, "silence" in told)
 
 
+def test_only_failed_leaves_the_json_what_is_not_well(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file.write_text(SCENARIO + FOUND + MISSED, encoding="utf-8")
+
+    assert Exit.BAD == main(["score", str(file), "--processes", "1", "--only-failed", "--json"])
+    assert {"a dark cluster that never was": False} == rows(capfd)
+
+
 def test_thresholds_of_a_file_hold_in_place_of_the_defaults(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
     file.write_text(SCENARIO + FOUND, encoding="utf-8")
     deaf = file.with_name("deaf.toml")
