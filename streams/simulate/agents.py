@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schemas.source import GUEST_AGENT, HOST_AGENT, GaState, GuestEvent, GuestKind, HostReport, HostState
+from schemas.source import GUEST_AGENT, HOST_AGENT, GaState, GuestEvent, GuestKind, HostReport, HostState, Network
 from streams.simulate.ledger import Fact
 from streams.simulate.quantity import MINUTE_MS, SECOND_MS
 
 if TYPE_CHECKING:
     from streams.simulate.failures import Failure
     from streams.simulate.machines import Host, Vm
+    from streams.simulate.scenario import Fault
     from streams.simulate.world import World
 
 TIMEOUT_MS = 25 * MINUTE_MS
@@ -87,13 +88,39 @@ class Agents:
         host.full_ms = -(10**15)
         self.changed(host)
 
+    def put(self, host: Host, versions: dict[str, str]) -> None:
+        """Put new versions on a server; they take effect when its agent, its VMs or all of it start anew."""
+        host.versions = {**host.versions, **versions}
+        for component in versions:
+            host.changed_ms[component] = self.world.now
+        self.world.failures.changed(host)
+
     def new_versions(self, host: Host, versions: dict[str, str]) -> None:
         """Put new versions on a server and restart its agent, which is how they take effect."""
-        host.versions = {**host.versions, **versions}
+        self.put(host, versions)
         for vm in host.vms.values():
-            vm.network = self.world.failures.network(vm)
-            vm.row = None
+            self.renew_network(vm)
         self.new_run(host)
+
+    def renew_network(self, vm: Vm) -> bool:
+        """Give a VM the network that its server's versions leave it; returns whether that is another than before."""
+        fault = self.world.failures.network_fault(vm)
+        vm.row = None
+        if (fault is None) == (vm.network == Network.UP):
+            return False
+        vm.network = Network.UP if fault is None else Network.DOWN
+        if vm.contact:
+            self._note_network(vm, fault)
+        return True
+
+    def _note_network(self, vm: Vm, fault: Fault | None) -> None:
+        """Write down that a VM which runs has lost its network by a change, or has it again."""
+        if fault is not None and not vm.blasted:
+            vm.blasted = fault.name
+            self.world.note("blasted", server=vm.home.name, vm=vm.name, detail=fault.name)
+        elif fault is None and vm.blasted:
+            self.world.note("restored", server=vm.home.name, vm=vm.name, detail=vm.blasted)
+            vm.blasted = ""
 
     def boot(self, host: Host) -> None:
         """Bring a server up: new boot, new run, and all its VMs start; customer code had run in them."""
@@ -161,6 +188,7 @@ class Agents:
         vm.ga = GaState.READY
         vm.since_ms = self.world.now
         self.vm_changed(vm)
+        self._note_network(vm, self.world.failures.network_fault(vm) if vm.network == Network.DOWN else None)
         self.say(vm, GuestKind.READY)
         self.heartbeats(vm)
 

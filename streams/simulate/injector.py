@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.source import MaintenanceKind as Kind
 from streams.simulate.choose import clusters_named, pick
+from streams.simulate.crashes import crash
 from streams.simulate.failures import Active
 from streams.simulate.machines import Host, Vm
 from streams.simulate.quantity import DAY_MS, MINUTE_MS
@@ -114,6 +115,9 @@ class Injector:
     def _bug(self, fault: Fault, hosts: list[Host], rng: Random) -> None:
         vms = None if fault.scope.vms is None else frozenset(vm.name for vm in self._vms(fault, hosts, rng))
         self._hit(fault)
+        if fault.effect == "reboot":
+            crash(self.world, fault, hosts, rng)
+            return
         self._begin_failing(fault, Active(fault, frozenset(host.name for host in hosts), vms))
 
     def _bad_hardware(self, fault: Fault, hosts: list[Host], _rng: Random) -> None:
@@ -145,9 +149,7 @@ class Injector:
     def _networks(self) -> None:
         """Report the VMs whose network a beginning or ending fault changes."""
         for vm in self.world.vms.values():
-            network = self.world.failures.network(vm)
-            if network != vm.network:
-                vm.network = network
+            if self.world.agents.renew_network(vm):
                 self.world.agents.vm_changed(vm)
 
     # agents

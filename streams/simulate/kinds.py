@@ -43,8 +43,10 @@ KINDS: dict[str, FaultKind] = {
     "bug": FaultKind(
         "every start in scope to which all given conditions apply fails: `dates` (UTC days by the server's own clock),"
         " `versions` (component to pattern: one component, or a combination);"
-        " effect `error`, `silent`, or `network_down` (which also strikes when a running VM's versions change to it)",
-        ("dates", "versions", *_FAILURE),
+        " effect `error`, `silent`, `network_down` (which also strikes when a running VM's versions change to it), or"
+        " `reboot` (the servers reboot by themselves); `rate`: the share of starts that it strikes (of VMs, for the"
+        " network; a server and hour, for reboots); `after`: how long after the change to `versions` it sleeps",
+        ("dates", "versions", "rate", "after", "down_s", "reason", "cause", "workflow", *_FAILURE),
         (),
         _FAILURE_DEFAULTS,
     ),

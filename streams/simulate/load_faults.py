@@ -49,9 +49,16 @@ def _per_day(value: Any) -> float:
     return rate
 
 
+def _rate(value: Any) -> float:
+    rate = read.fraction(value)
+    if not rate:
+        raise ValueError("is 0; must be a share above 0, at most 1")
+    return rate
+
+
 _FAULT_KEYS: dict[str, Any] = {
     "agent": read.one_of("guest", "host"),
-    "effect": read.one_of("error", "silent", "network_down"),
+    "effect": read.one_of("error", "silent", "network_down", "reboot"),
     "step": read.text,
     "error_code": read.any_text,
     "message": read.any_text,
@@ -70,8 +77,10 @@ _FAULT_KEYS: dict[str, Any] = {
     "cause": read.text,
     "workflow": read.text,
     "per_day": _per_day,
+    "rate": _rate,
+    "after": duration_ms,
 }
-_FIELDS = {"delay": "delay_ms", "down_s": "down_ms"}
+_FIELDS = {"delay": "delay_ms", "after": "after_ms", "down_s": "down_ms"}
 
 
 def load_fault(table: Table, clock: Clock, clusters: tuple[ClusterPlan, ...]) -> Fault:
@@ -99,6 +108,12 @@ def load_fault(table: Table, clock: Clock, clusters: tuple[ClusterPlan, ...]) ->
     for key in kind.required:
         if key not in table:
             table.error(key, f"is missing; {kind_name!r} needs it")
+    if values.get("effect") == "reboot" and kind_name != "bug":
+        table.error("effect", f"is 'reboot'; only a bug has that effect, {kind_name!r} has not")
+    elif values.get("effect") == "reboot" and "rate" not in table:
+        table.error("rate", "is missing; say how many reboots a server and hour")
+    if "after" in table and not values.get("versions"):
+        table.error("after", "needs versions: it counts from the change to them")
     table.close()
     return Fault(name=name, kind=kind_name, scope=scope, at_ms=at, for_ms=for_ms, **values)
 

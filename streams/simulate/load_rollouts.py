@@ -6,7 +6,7 @@ from typing import Any
 
 from streams.simulate import reading as read
 from streams.simulate.kinds import SYSTEMS
-from streams.simulate.load_fleet import NO_VERSIONS, matches_some, versions_of
+from streams.simulate.load_fleet import NO_VERSIONS, matches_some, pick_of, versions_of
 from streams.simulate.quantity import MINUTE_MS, Clock, duration_ms, size_names, whole
 from streams.simulate.reading import Table
 from streams.simulate.scenario import ClusterPlan, Rollout
@@ -33,12 +33,22 @@ def load_rollout(table: Table, clock: Clock, clusters: tuple[ClusterPlan, ...]) 
         down_ms=(round(down[0] * 1000), round(down[1] * 1000)),
         done=table.take("done", _domains_done, _NONE_DONE),
         ready_wait_ms=table.take("ready_wait", duration_ms, 30 * MINUTE_MS),
+        servers=table.take("servers", pick_of, None),
+        origin=table.take("from", versions_of, NO_VERSIONS),
+        announced=table.take("announced", read.flag, True),
+        by_hand=table.take("by_hand", read.flag, False),
+        restart=table.take("restart", read.one_of("all", "failed", "none"), "all"),
+        abort_ms=table.take("abort_at", clock.moment, None),
     )
     for key in ("name", "at", "versions"):
         if key not in table:
             table.error(key, "is missing")
     if versions and rollout.component not in versions:
         table.error("component", f"{rollout.component!r} is none of versions: {', '.join(versions)}")
+    if "restart" in table and "ga" not in versions:
+        table.error("restart", "needs a new ga in versions; other components restart the host agent, or the server")
+    if rollout.abort_ms is not None and rollout.abort_ms <= rollout.at_ms:
+        table.error("abort_at", "must be later than at")
     matches_some(table, "clusters", rollout.clusters, clusters)
     table.close()
     return rollout

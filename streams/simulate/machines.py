@@ -9,8 +9,8 @@ class Vm:
     """A VM. Its incarnation grows at each start, and so tells whether something that was planned still concerns it."""
 
     __slots__ = (
-        "alive", "clean", "contact", "events", "ga", "ga_version", "group", "guest_os", "healed", "home", "incarnation",
-        "last_at", "name", "network", "row", "service", "since_ms", "timeouts",
+        "alive", "blasted", "clean", "contact", "events", "ga", "ga_version", "group", "guest_os", "healed", "home",
+        "incarnation", "last_at", "name", "network", "row", "service", "since_ms", "timeouts",
     )  # fmt: skip
 
     def __init__(self, name: str, home: Host, group: str, service: str, guest_os: str) -> None:
@@ -32,6 +32,8 @@ class Vm:
         """Its guest agent runs, and would send heartbeats."""
         self.healed = False
         """It came to this server by healing, and has neither made contact nor failed here."""
+        self.blasted = ""
+        """The fault by which a change of versions took its network."""
         self.events = 0
         self.last_at = 0
         self.row: VmReport | None = None
@@ -59,6 +61,7 @@ class Host:
     __slots__ = (
         "boot_id",
         "boots",
+        "changed_ms",
         "due",
         "full_ms",
         "full_seq",
@@ -91,6 +94,8 @@ class Host:
         self.update_domain = update_domain
         self.versions = versions
         """Also `ga`: the version that a VM which starts here gets."""
+        self.changed_ms: dict[str, int] = {}
+        """When each component was last changed; those that never were are missing."""
         self.vms: dict[str, Vm] = {}
         self.boots = 0
         self.runs = 0

@@ -116,6 +116,18 @@ class Rollout:
     """Update domains that already run the new versions when the scenario starts."""
     ready_wait_ms: int
     """How long the rollout waits for VMs that do not become ready before it goes on; 0: for ever."""
+    servers: Pick = None
+    """How many, or which, of the servers that `origin` leaves; None is all."""
+    origin: dict[str, str] = field(default_factory=dict)
+    """Component to pattern: only servers whose versions match when it begins."""
+    announced: bool = True
+    """False: no maintenance event tells of it, only the versions in reports."""
+    by_hand: bool = False
+    """Pushed by people: behind the brake too, to servers in HI and in another update, and no brake pauses it."""
+    restart: str = "all"
+    """Which VMs a new guest agent restarts: all, failed (those that made no contact), none."""
+    abort_ms: int | None = None
+    """When it is aborted, if it has not completed by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +159,10 @@ class Fault:
     reason: str = ""
     cause: str = ""
     workflow: str = ""
+    rate: float | None = None
+    """Of a bug: the share of starts (of VMs, for a network) that it strikes, of reboots those a server and hour."""
+    after_ms: int = 0
+    """Of a bug: how long after the change to `versions` on a server it sleeps there."""
     per_day: float | None = None
     """Share of the scope's servers to which it happens in a day; None: once, at `at`, to all of them."""
 

@@ -6,7 +6,7 @@ from schemas.source import Network
 from streams.simulate.failures import Active
 from streams.simulate.scenario import Fault, Scope
 from streams.simulate.world import World
-from tests.streams.simulate.worlds import START_MS, world
+from tests.streams.simulate.worlds import START_MS, at, scenario, world
 
 
 def active(simulated: World, *, vms: frozenset[str] | None = None, **fields: object) -> Active:
@@ -66,3 +66,56 @@ def test_a_bug_of_the_network_lets_starts_succeed_and_takes_the_network() -> Non
 
     assert simulated.failures.of_start(here) is None
     assert [Network.DOWN, Network.UP] == [simulated.failures.network(vm) for vm in (here, there)]
+
+
+@pytest.mark.parametrize(("rate", "least", "most"), [(0.25, 180, 320), (1.0, 1000, 1000), (None, 1000, 1000)])
+def test_a_bug_with_a_rate_strikes_that_share_of_the_starts(rate: float | None, least: int, most: int) -> None:
+    simulated = world()
+    simulated.failures.begin(active(simulated, rate=rate))
+    vm = next(iter(simulated.hosts[0].vms.values()))
+
+    assert least <= sum(simulated.failures.of_start(vm) is not None for _ in range(1000)) <= most
+
+
+@pytest.mark.parametrize(("passed_ms", "fails"), [(7_199_999, False), (7_200_000, True)])
+def test_a_bug_that_sleeps_awakes_so_long_after_the_change_on_its_server(passed_ms: int, fails: bool) -> None:
+    simulated = world()
+    simulated.failures.begin(active(simulated, versions={"ha": "2"}, after_ms=7_200_000))
+    host = simulated.hosts[0]
+    simulated.agents.put(host, {"ha": "2"})
+    simulated.now += passed_ms
+
+    assert fails == (simulated.failures.of_start(next(iter(host.vms.values()))) is not None)
+
+
+def test_what_a_server_has_had_from_the_start_sleeps_no_more() -> None:
+    simulated = world()
+    simulated.failures.begin(active(simulated, versions={"ha": "1.0"}, after_ms=7_200_000))
+
+    assert simulated.failures.of_start(next(iter(simulated.hosts[0].vms.values()))) is not None
+
+
+def test_a_network_goes_when_what_sleeps_awakes_and_for_the_same_vms_of_a_share() -> None:
+    text = (
+        '[[rollout]]\nname = "r"\nversions = { ha = "2" }\nmode = "blast"\nlead = 0\nat = "5m"\n'
+        '[[fault]]\nname = "f"\nkind = "bug"\nversions = { ha = "2" }\neffect = "network_down"\nafter = "10m"\n'
+        "rate = 0.5\n"
+    )
+    simulated = world(scenario(text, servers=10, vms=10))
+    list(simulated.run())
+    lost = simulated.ledger.facts("north-1", "blasted")
+
+    assert {at(900)} == {fact.at_ms for fact in lost}
+    assert 30 <= len(lost) == len({fact.vm for fact in lost}) <= 70
+
+
+def test_of_guest_agents_a_networks_bug_asks_which_one_the_vm_runs() -> None:
+    simulated = world()
+    simulated.failures.begin(active(simulated, versions={"ga": "2"}, effect="network_down"))
+    host = simulated.hosts[0]
+    simulated.agents.put(host, {"ga": "2"})
+    vm = next(iter(host.vms.values()))
+    before = simulated.failures.network(vm)
+    vm.ga_version = "2"
+
+    assert [Network.UP, Network.DOWN] == [before, simulated.failures.network(vm)]

@@ -13,7 +13,7 @@ FIELDS = {field.name for field in dataclasses.fields(Fault)}
 
 def field_of(key: str) -> str:
     """Return the field of a fault that a key of the file fills."""
-    return {"delay": "delay_ms", "down_s": "down_ms"}.get(key, key)
+    return {"after": "after_ms", "delay": "delay_ms", "down_s": "down_ms"}.get(key, key)
 
 
 @pytest.mark.parametrize("name", sorted(KINDS))

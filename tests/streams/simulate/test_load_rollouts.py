@@ -34,6 +34,11 @@ def test_its_events_name_the_first_of_its_components_unless_told() -> None:
         ({"mode": "bang"}, "rollout[0].mode: is 'bang'; must be one of ud, blast"),
         ({"clusters": "south-*"}, "rollout[0].clusters: no cluster is named 'south-*'"),
         ({"done": "uds - 21"}, "rollout[0].done: is 'uds - 21'; must not be negative"),
+        ({"servers": "120%"}, "rollout[0].servers: is '120%'; a share is such as"),
+        ({"from": {"hha": "1"}}, "rollout[0].from: component 'hha' is unknown"),
+        ({"restart": "failed"}, "rollout[0].restart: needs a new ga in versions"),
+        ({"abort_at": "5m"}, "rollout[0].abort_at: must be later than at"),
+        ({"announced": "no"}, "rollout[0].announced: is 'no'; must be true or false"),
         ({"lag": "1m"}, "rollout[0].lag: unknown key"),
     ],
 )
