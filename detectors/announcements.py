@@ -164,6 +164,7 @@ class Announcements:
                 workflow=event.workflow or "",
                 cause=event.cause or "",
                 event_id=event.event_id,
+                wave=event.wave or "",
             )
         )
         server.upkeep.sort(key=lambda upkeep: upkeep.from_ms)
@@ -218,7 +219,7 @@ class Announcements:
         if vm is None:
             return
         if event.kind == MaintenanceKind.VM_UPDATE_STARTED:
-            known = VmUpdate(event.rollout or "", event.system, at_ms, evidence, event.event_id)
+            known = VmUpdate(event.rollout or "", event.system, at_ms, evidence, event.event_id, wave=event.wave or "")
             insort(vm.updates, known, key=lambda one: one.from_ms)
             del vm.updates[:-STARTS_KEPT]
             return

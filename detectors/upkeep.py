@@ -27,6 +27,8 @@ class VmUpdate:
     until_ms: int | None = None
     failed: bool = False
     error_code: str = ""
+    wave: str = ""
+    """The wave of planned maintenance that the event names, if any."""
 
 
 @dataclass(slots=True)
@@ -62,6 +64,8 @@ class Upkeep:
     cause: str = ""
     event_id: str = ""
     failed: bool = False
+    wave: str = ""
+    """The wave of planned maintenance that the event names, if any."""
 
 
 @dataclass(slots=True)

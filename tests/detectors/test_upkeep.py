@@ -89,3 +89,12 @@ def test_a_reboot_remembers_workflow_and_cause() -> None:
     [upkeep] = pictured(Log().batch("maintenance", [(0, reboot)])).servers["s1"].upkeep
 
     assert ("W", "BLOB_CACHE_RACE", "e", "fc") == (upkeep.workflow, upkeep.cause, upkeep.event_id, upkeep.system)
+
+
+def test_updates_remember_the_wave_that_they_name() -> None:
+    log = Log().inventory(1).maintenance(0, "NODE_REBOOT_STARTED", server="s1", wave="w", planned=True)
+    log.maintenance(1, "VM_UPDATE_STARTED", vm="v1", wave="w").maintenance(2, "VM_UPDATE_STARTED", vm="v1", rollout="r")
+    picture = pictured(log)
+
+    assert ["w"] == [work.wave for work in picture.servers["s1"].upkeep]
+    assert ["w", ""] == [work.wave for work in picture.vms["v1"].updates]

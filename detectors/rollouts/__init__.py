@@ -1,0 +1,1 @@
+"""Rollouts and maintenance: what a change did to what it reached."""
