@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from bisect import insort
 
+from detectors.announced import VM_UPDATE_KINDS, WAVE_KINDS, fold_rollout, fold_wave
 from detectors.frames import BatchFrame
 from detectors.upkeep import (
-    CHANGES_KEPT,
     DEALLOCATED_KEPT,
-    WAVES_KEPT,
-    WAVES_MEMORY_MS,
     Deallocation,
     Redeploy,
-    RolloutView,
     Upkeep,
     VmUpdate,
-    WaveView,
 )
 from detectors.views import (
     EVENTS_SEEN_MOST,
@@ -45,18 +41,6 @@ _UPKEEP_ENDS: dict[str, str] = {
     MaintenanceKind.SERVER_UPDATE_FAILED: "update",
     MaintenanceKind.COMPONENT_UPDATE_COMPLETED: "component",
 }
-_VM_UPDATE_KINDS = (
-    MaintenanceKind.VM_UPDATE_STARTED,
-    MaintenanceKind.VM_UPDATE_COMPLETED,
-    MaintenanceKind.VM_UPDATE_FAILED,
-)
-_WAVE_KINDS = (
-    MaintenanceKind.WAVE_ANNOUNCED,
-    MaintenanceKind.WAVE_STARTED,
-    MaintenanceKind.WAVE_ABORTED,
-    MaintenanceKind.WAVE_COMPLETED,
-)
-_WINDOW_FIELDS = ("self_service_start_ms", "self_service_end_ms", "scheduled_start_ms", "scheduled_end_ms")
 
 
 class Announcements:
@@ -123,15 +107,15 @@ class Announcements:
             self._deallocated(event, event.vm, at_ms, evidence)
         elif kind == MaintenanceKind.VM_REDEPLOYED and event.vm is not None:
             self._redeployed(event, event.vm, at_ms, evidence)
-        elif kind in _VM_UPDATE_KINDS and event.vm is not None:
+        elif kind in VM_UPDATE_KINDS and event.vm is not None:
             self._vm_update(event, event.vm, at_ms, evidence)
         elif kind in (MaintenanceKind.MANAGEMENT_DISABLED, MaintenanceKind.MANAGEMENT_RESTORED):
             disabled = kind == MaintenanceKind.MANAGEMENT_DISABLED
             self.state.management_disabled_ms = at_ms if disabled else None
         if event.rollout is not None:
-            self._rollout(event, event.rollout, at_ms, evidence)
-        if event.wave is not None and kind in _WAVE_KINDS:
-            self._wave(event, event.wave, at_ms, evidence)
+            fold_rollout(self.state.rollouts, event, event.rollout, at_ms, evidence)
+        if event.wave is not None and kind in WAVE_KINDS:
+            fold_wave(self.state.waves, event, event.wave, at_ms, evidence)
 
     def _healed(self, event: MaintenanceEvent, at_ms: int, evidence: Evidence) -> None:
         vm = self._vm(event.vm or "", event.from_server or "")
@@ -229,67 +213,6 @@ class Announcements:
                 if event.kind == MaintenanceKind.VM_UPDATE_FAILED:
                     update.failed, update.error_code = True, event.error_code or ""
                 return
-
-    def _rollout(self, event: MaintenanceEvent, name: str, at_ms: int, evidence: Evidence) -> None:
-        rollout = self.state.rollouts.get(name)
-        if rollout is None:
-            if len(self.state.rollouts) >= CHANGES_KEPT:
-                oldest = min(self.state.rollouts.values(), key=lambda known: known.started_ms)
-                del self.state.rollouts[oldest.rollout]
-            rollout = self.state.rollouts[name] = RolloutView(
-                name,
-                event.component or "",
-                event.from_version or "",
-                event.to_version or "",
-                event.mode or "",
-                at_ms,
-                system=event.system,
-                event_id=event.event_id,
-                evidence=evidence,
-            )
-        kind = event.kind
-        if kind.startswith("ROLLOUT_") and at_ms >= rollout.state_ms:
-            rollout.state, rollout.state_ms = kind.removeprefix("ROLLOUT_"), at_ms
-        if kind == MaintenanceKind.ROLLOUT_STARTED:
-            rollout.component = rollout.component or event.component or ""
-            rollout.from_version = rollout.from_version or event.from_version or ""
-            rollout.to_version = rollout.to_version or event.to_version or ""
-            rollout.mode = rollout.mode or event.mode or ""
-        if kind == MaintenanceKind.SERVER_UPDATE_STARTED and event.server is not None:
-            rollout.servers.setdefault(event.server, at_ms)
-        elif kind == MaintenanceKind.VM_UPDATE_STARTED and event.vm is not None:
-            rollout.vms[event.vm] = at_ms
-        elif kind in _VM_UPDATE_KINDS and event.vm is not None:
-            rollout.vms.pop(event.vm, None)
-        elif kind in (MaintenanceKind.UD_STARTED, MaintenanceKind.UD_COMPLETED) and event.update_domain is not None:
-            domain = f"{event.group or ''}/{event.update_domain}"
-            if kind == MaintenanceKind.UD_STARTED:
-                rollout.domains[domain] = at_ms
-            else:
-                rollout.domains.pop(domain, None)
-
-    def _wave(self, event: MaintenanceEvent, name: str, at_ms: int, evidence: Evidence) -> None:
-        waves = self.state.waves
-        wave = waves.get(name)
-        if wave is None:
-            for old in [known for known in waves.values() if known.state_ms < at_ms - WAVES_MEMORY_MS]:
-                del waves[old.wave]
-            if len(waves) >= WAVES_KEPT:
-                del waves[min(waves.values(), key=lambda known: known.state_ms).wave]
-            wave = waves[name] = WaveView(name, event.region or "", (), 0, event.event_id, evidence)
-        kind = event.kind.removeprefix("WAVE_")
-        wave.region = event.region or wave.region
-        wave.vms = tuple(dict.fromkeys((*wave.vms, *(event.vms or ()))))
-        for field in _WINDOW_FIELDS:
-            setattr(wave, field, getattr(event, field) or getattr(wave, field))
-        if kind == "ANNOUNCED":
-            wave.announced_ms = min(wave.announced_ms or at_ms, at_ms)
-        elif kind == "STARTED":
-            wave.started_ms = min(wave.started_ms or at_ms, at_ms)
-        else:
-            wave.ended_ms = min(wave.ended_ms or at_ms, at_ms)
-        if at_ms >= wave.state_ms:
-            wave.state, wave.state_ms = kind, at_ms
 
     def _inventory(self, row: Server | Vm | Service | Subscription | Region | InventoryComplete | Removed) -> None:
         self.news.inventory = True

@@ -163,6 +163,7 @@ class Folding(Announcements):
             if before == version:
                 continue
             server.versions[component] = version
+            self.news.versions = True
             if before is not None:
                 source = source_name(row, self.state.cluster)
                 change = Change(at_ms, component, before, version, frame.evidence(index), source)

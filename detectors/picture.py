@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from detectors.fleet_view import FleetState
 from detectors.folding import Folding
+from detectors.frames import BatchFrame
 from detectors.lanes import FAR_MS, Interval, Lanes
 from detectors.views import (
     CONTACT_GA,
@@ -25,6 +27,7 @@ from detectors.views import (
     VmView,
     signature_of,
 )
+from schemas.inventory import Region, Removed, Service
 from schemas.source import HOST_AGENT
 
 
@@ -35,6 +38,11 @@ class Picture(Folding):
         super().__init__(state or ClusterState(cluster))
         self.cluster = cluster
         self.lanes = lanes
+
+    @property
+    def fleet(self) -> FleetState:
+        """Return what is known of all clusters; only the fleet engine knows anything there."""
+        return self.state.fleet
 
     @property
     def servers(self) -> dict[str, ServerView]:
@@ -145,12 +153,25 @@ class Picture(Folding):
         return told_ms if told_ms <= min(at_ms, quiet.until_ms) else None
 
 
+class FleetPicture(Picture):
+    """The picture of the fleet engine: events concern the cluster that they name, not this one."""
+
+    def fold(self, frame: BatchFrame) -> News:
+        """Take a batch of `fleet` into the picture; return what is new in it."""
+        self.news = News(maintenance=self.fleet.fold(frame))
+        for row in frame.batch.rows:
+            if isinstance(row, (Service, Region, Removed)):
+                self._inventory(row)
+        return self.news
+
+
 __all__ = [
     "CONTACT_GA",
     "SERVERS_MOST",
     "SPOKEN_BUCKET_MS",
     "VMS_MOST",
     "ClusterState",
+    "FleetPicture",
     "News",
     "Picture",
     "Quiet",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from detectors.fleet_view import FleetState
 from detectors.lanes import Interval, merge_intervals
 from detectors.upkeep import Change, Deallocation, Redeploy, RolloutView, Upkeep, VmUpdate, WaveView
 from schemas.inventory import InventoryState, Region, Server, Service
@@ -228,6 +229,8 @@ class News:
     """(vm, network before) of each VM whose newest incarnation's network changed."""
     changes: list[tuple[str, Change]] = field(default_factory=list)
     """(server, change) of each component's version that changed."""
+    versions: bool = False
+    """A server told a version for the first time, or another than before."""
     inventory: bool = False
     """The inventory changed or was completed."""
     removed_servers: list[str] = field(default_factory=list)
@@ -266,6 +269,8 @@ class ClusterState:
     """Servers heard that the inventory does not name."""
     dropped: int = 0
     """Servers or VMs not kept because a bound was reached."""
+    fleet: FleetState = field(default_factory=FleetState)
+    """Only the fleet engine's: what is remembered of all clusters."""
 
 
 _DIGITS = str.maketrans("0123456789", "##########")

@@ -17,6 +17,10 @@ class InventoryState(StrEnum):
     DECOMMISSIONED = "DECOMMISSIONED"
 
 
+NO_GUEST_AGENT = "none"
+"""`Server.ga` of servers whose VMs run no guest agent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A server and its place."""

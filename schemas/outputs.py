@@ -141,6 +141,8 @@ class Decision:
     by: str = ""
     """Who released it; empty while policy alone spoke."""
     config_digest: str = ""
+    target: str = ""
+    """What of the scope: `rollout:NAME` or `COMPONENT=VERSION`; empty: all of it."""
 
 
 @dataclass(frozen=True, slots=True)

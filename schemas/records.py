@@ -20,6 +20,7 @@ from schemas.commands import (
     Silence,
     StartEvent,
 )
+from schemas.fleet import ClusterFacts, Incident, IncidentState
 from schemas.inventory import (
     INVENTORY,
     InventoryComplete,
@@ -86,6 +87,7 @@ RECORDS: tuple[type[Any], ...] = (
     StartEvent,
     SelfServiceRequest,
     HostRow,
+    ClusterFacts,
     Batch,
     Clocks,
     Finding,
@@ -95,6 +97,7 @@ RECORDS: tuple[type[Any], ...] = (
     SnapshotManifest,
     DeadLetter,
     RcaArticle,
+    Incident,
 )
 """Every record with an .avsc file of its own name."""
 
@@ -121,6 +124,7 @@ ENUMS: dict[type[Any], dict[str, type[StrEnum]]] = {
     Decision: {"action": Action, "state": DecisionState},
     DeadLetter: {"reason": DeadReason},
     RcaArticle: {"cause": Cause, "state": ArticleState},
+    Incident: {"state": IncidentState, "severity": Severity, "verdict": Verdict},
 }
 """Fields that are a plain `str` in the dataclass and an Avro enum on the wire; a symbol not known reads as UNKNOWN."""
 

@@ -14,6 +14,7 @@ from schemas.commands import (
     Silence,
     StartEvent,
 )
+from schemas.fleet import ClusterFacts
 from schemas.inventory import InventoryComplete, Region, Removed, Server, Service, Subscription, Vm
 from schemas.source import GuestEvent, HostState, MaintenanceEvent
 
@@ -60,8 +61,9 @@ Row = (
     | ConfigChanged
     | StartEvent
     | SelfServiceRequest
+    | ClusterFacts
 )
-"""What one row of a Batch can hold."""
+"""What one row of a Batch can hold; ClusterFacts only in `fleet`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ class Batch:
 
     cluster: str
     feed: str
-    """host-agent, guest-agent, maintenance, inventory, operator or requests; for an unkeyed topic `feed@topic`."""
+    """host-agent, guest-agent, maintenance, inventory, operator or requests; for an unkeyed topic `feed@topic`; in
+    `fleet` also facts."""
     topic: str
     topic_id: str
     lane: int

@@ -12,15 +12,20 @@ import msgspec
 from detectors.contract import AnyDetector, finding_id, in_order, registry
 from detectors.frames import BatchFrame, ClocksFrame, DueFrame, FindingFrame, Frame
 from detectors.lanes import Lanes
-from detectors.picture import ClusterState, Picture
+from detectors.picture import ClusterState, FleetPicture, Picture
 from schemas.commands import Close, Release
 from schemas.outputs import Decision, Evidence, Finding, FindingState, Severity, Subject
 from schemas.rca import RcaArticle
-from schemas.telemetry import EVERYONE
+from schemas.telemetry import EVERYONE, Batch
 from streams.config.thresholds import Thresholds
+from streams.engine.facts import FactsState, passed_on
 from streams.engine.policy import PolicyState, decide, release
 
 Output = Finding | Decision | RcaArticle
+"""What an engine answers; what `Runner.feed` returns."""
+Told = Output | Batch
+"""All that an engine writes: its answers, and what the topic `fleet` is told: facts of a cluster as a Batch, and events
+that concern more than it. What `Runner.tell` returns."""
 
 
 @dataclass(slots=True)
@@ -38,6 +43,7 @@ class SavedCluster:
     """Only with the partition's own state (cluster `*`)."""
     configured: bool = False
     """Whether these thresholds were taken from the log."""
+    facts: FactsState = field(default_factory=FactsState)
 
 
 @dataclass(slots=True)
@@ -58,6 +64,7 @@ class Cluster:
     """Whether its thresholds were taken from the log: then what a start of the intake writes changes nothing."""
     fleet: bool = False
     """Whether this is the fleet engine's: it has the detectors of the fleet, and those of clusters are not for it."""
+    facts: FactsState = field(default_factory=FactsState)
     next_offset: int = 0
     """Frames below this are held already by the snapshot that it was restored from: they are passed over."""
 
@@ -99,6 +106,7 @@ class Cluster:
             thresholds_text=self.thresholds.text,
             lanes=self.picture.lanes if self.name == EVERYONE else None,
             configured=self.configured,
+            facts=self.facts,
         )
 
     def configure(self, thresholds: Thresholds) -> None:
@@ -110,10 +118,14 @@ class Cluster:
 
     # -- frames --------------------------------------------------------------------------------------------------
 
-    def batch(self, frame: BatchFrame) -> list[Output]:
+    def batch(self, frame: BatchFrame) -> list[Told]:
         """Take a batch of this cluster, or of `*`: fold it, show it to the detectors, obey commands."""
-        self.picture.fold(frame)
-        outputs = self._pass(frame, list(self.detectors))
+        news = self.picture.fold(frame)
+        outputs: list[Told] = [*self._pass(frame, list(self.detectors))]
+        if self.name != EVERYONE:
+            self.facts.note(news)
+            if (events := passed_on(frame, news)) is not None:
+                outputs.append(events)
         for row in frame.batch.rows:
             if isinstance(row, Release):
                 outputs += self._release(row, frame)
@@ -123,11 +135,17 @@ class Cluster:
 
     def finding(self, frame: FindingFrame) -> list[Output]:
         """Show a cluster's finding to the detectors of the fleet."""
+        self.picture.fleet.take(frame)
         return self._pass(frame, list(self.detectors))
 
     def clocks(self, frame: ClocksFrame) -> list[Output]:
         """Show a turn of the clocks to the partition's own detectors."""
         return self._pass(frame, list(self.detectors))
+
+    def tell_facts(self, frame: ClocksFrame) -> list[Told]:
+        """Return what the fleet engine is told of this cluster in numbers, where it has changed."""
+        facts = self.facts.due(frame, self.picture) if self.name != EVERYONE else None
+        return [] if facts is None else [facts]
 
     def due(self, name: str, frame: DueFrame) -> list[Output]:
         """Ask one detector whose time has come."""
@@ -236,13 +254,14 @@ def cluster_of(
 ) -> Cluster:
     """Return a cluster as a snapshot saved it, without its detectors (see `Cluster.equip`)."""
     return Cluster(
-        Picture(name, lanes, saved.picture),
+        (FleetPicture if fleet else Picture)(name, lanes, saved.picture),
         thresholds,
         code_digest,
         policy=saved.policy,
         broken=saved.broken,
         positions=saved.positions,
         configured=saved.configured,
+        facts=saved.facts,
         fleet=fleet,
     )
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.codec import encode
-from schemas.outputs import Decision, Finding, Progress, SnapshotChunk, SnapshotManifest
+from schemas.outputs import Finding, Progress, SnapshotChunk, SnapshotManifest
 from schemas.rca import RcaArticle
-from schemas.telemetry import Clocks, Stretch
-from streams.engine.cluster import Output
+from schemas.telemetry import Batch, Clocks, Stretch
+from streams.engine.cluster import Told
 
 FLEET_PARTITION = 0
 """`fleet` has one partition: it answers what no cluster can."""
@@ -30,7 +30,7 @@ class Outgoing:
     timestamp_ms: int
 
 
-def of_outputs(partition: int, outputs: Iterable[Output], *, fleet: bool = False) -> list[Outgoing]:
+def of_outputs(partition: int, outputs: Iterable[Told], *, fleet: bool = False) -> list[Outgoing]:
     """Return the records of findings and decisions; findings of more than one VM go to `fleet` as well.
 
     `fleet`: they are the fleet engine's own, which must not come back to it.
@@ -38,15 +38,17 @@ def of_outputs(partition: int, outputs: Iterable[Output], *, fleet: bool = False
     records = []
     for output in outputs:
         value = encode(output)
-        key = output.id.encode()
         if isinstance(output, Finding):
+            key = output.id.encode()
             records.append(Outgoing("findings", partition, key, value, output.at_ms))
             if output.subject.vm is None and not fleet:
                 records.append(Outgoing("fleet", FLEET_PARTITION, key, value, output.at_ms))
-        elif isinstance(output, Decision):
-            records.append(Outgoing("decisions", partition, key, value, output.at_ms))
+        elif isinstance(output, Batch):
+            records.append(Outgoing("fleet", FLEET_PARTITION, output.cluster.encode(), value, output.at_ms[-1]))
         elif isinstance(output, RcaArticle):
-            records.append(Outgoing("rca", partition, key, value, output.at_ms))
+            records.append(Outgoing("rca", partition, output.id.encode(), value, output.at_ms))
+        else:
+            records.append(Outgoing("decisions", partition, output.id.encode(), value, output.at_ms))
     return records
 
 

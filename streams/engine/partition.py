@@ -17,7 +17,7 @@ from schemas.codec import decode
 from schemas.history import LogRecord
 from schemas.outputs import Progress, SnapshotMark
 from schemas.telemetry import EVERYONE
-from streams.engine.cluster import Output
+from streams.engine.cluster import Told
 from streams.engine.digest import code_digest
 from streams.engine.fail_points import FailPoints
 from streams.engine.frames import frame_of
@@ -50,7 +50,7 @@ class PartitionEngine:
         """Where feeding goes on: all frames below are in the state."""
         self.written_offset = 0
         """What the last transaction said."""
-        self._outputs: list[Output] = []
+        self._outputs: list[Told] = []
         self._plan = SnapshotPlan(int(place.snapshot_every_s * 1000))
         self._fleet = FleetClocks()
 
@@ -116,7 +116,7 @@ class PartitionEngine:
     def take(self, record: LogRecord) -> None:
         """Feed one record of the log; what was fed already is passed over."""
         if record.offset >= self.next_offset:
-            self._outputs += self.runner.feed([frame_of(record, self.place.source_topic)])
+            self._outputs += self.runner.tell([frame_of(record, self.place.source_topic)])
             self.next_offset = record.offset + 1
 
     def passed(self, offset: int) -> None:
@@ -128,7 +128,7 @@ class PartitionEngine:
         """Tell whether anything is to be written."""
         return self.next_offset != self.written_offset or bool(self._outputs)
 
-    async def flush(self) -> list[Output | Progress]:
+    async def flush(self) -> list[Told | Progress]:
         """Write outputs, progress and at most one cluster's snapshot, in one transaction; return what was committed.
 
         Any error is fatal: the caller ends the process.
@@ -150,7 +150,7 @@ class PartitionEngine:
             before_commit=lambda: self._reach("after-send", "before-commit", "in-snapshot" if snapshot else ""),
         )
         self._fail.reach("after-commit")
-        written: list[Output | Progress] = [*self._outputs, progress]
+        written: list[Told | Progress] = [*self._outputs, progress]
         self._outputs = []
         self.written_offset = next_offset
         if cluster is not None:

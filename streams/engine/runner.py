@@ -18,13 +18,13 @@ from dataclasses import dataclass, field, replace
 from detectors.contract import registry
 from detectors.frames import BatchFrame, ClocksFrame, DueFrame, FindingFrame
 from detectors.lanes import Lanes
-from detectors.picture import Picture
+from detectors.picture import FleetPicture, Picture
 from schemas.commands import ConfigChanged
 from schemas.source import TELEMETRY_FEEDS, MaintenanceEvent, MaintenanceKind
 from schemas.telemetry import EVERYONE, Batch
 from streams.config.problems import ConfigError
 from streams.config.thresholds import Thresholds, parse
-from streams.engine.cluster import Cluster, Output, SavedCluster, cluster_of
+from streams.engine.cluster import Cluster, Output, SavedCluster, Told, cluster_of
 
 CLUSTERS_MOST = 10_000
 """Clusters kept in one partition; a cluster has about 1,000 servers and a partition a few clusters."""
@@ -92,8 +92,12 @@ class Runner:
         self._make(EVERYONE)
 
     def feed(self, frames: Iterable[LogFrame]) -> list[Output]:
-        """Return what these frames bring, in their order."""
-        outputs: list[Output] = []
+        """Return the answers that these frames bring, in their order."""
+        return [told for told in self.tell(frames) if not isinstance(told, Batch)]
+
+    def tell(self, frames: Iterable[LogFrame]) -> list[Told]:
+        """Return all that these frames bring, in their order: answers, and what `fleet` is told."""
+        outputs: list[Told] = []
         for frame in frames:
             self.counts.frames += 1
             if isinstance(frame, ClocksFrame):
@@ -112,7 +116,7 @@ class Runner:
     def _make(self, name: str) -> Cluster:
         whole = self.clusters.get(EVERYONE)
         cluster = Cluster(
-            Picture(name, self.lanes),
+            (FleetPicture if self.fleet else Picture)(name, self.lanes),
             self.clusters_thresholds(),
             self.code_digest,
             configured=whole is not None and whole.configured,
@@ -131,7 +135,7 @@ class Runner:
         whole = self.clusters.get(EVERYONE)
         return whole.thresholds if whole is not None else self.thresholds
 
-    def _batch(self, frame: BatchFrame) -> list[Output]:
+    def _batch(self, frame: BatchFrame) -> list[Told]:
         # What people write beside the feeds may bear stamps of another time, where the log is a simulated one.
         if _timed(frame.batch.feed):
             self._passes(frame.at_ms)
@@ -164,6 +168,9 @@ class Runner:
         """Return the frame with the rows above the highest offset taken; None where none is left."""
         batch = frame.batch
         key = f"{batch.feed}/{batch.topic_id}/{batch.lane}"
+        if self.fleet:
+            # Here all clusters are one, and batches of two may overtake each other.
+            key = f"{batch.cluster}/{key}"
         highest = cluster.positions.get(key, -1)
         offsets = batch.offsets
         if not offsets:
@@ -184,7 +191,7 @@ class Runner:
                 key = (fresh.batch.cluster, bool(row.planned))
                 self.counts.reboots[key] = self.counts.reboots.get(key, 0) + 1
 
-    def _once(self, fresh: BatchFrame, cluster: Cluster) -> list[Output]:
+    def _once(self, fresh: BatchFrame, cluster: Cluster) -> list[Told]:
         """Give the fleet's detectors what of a batch no other partition has brought already: commands have ids."""
         kept = []
         for index, row in enumerate(fresh.batch.rows):
@@ -226,14 +233,14 @@ class Runner:
 
     # -- clocks --------------------------------------------------------------------------------------------------
 
-    def _clocks(self, frame: ClocksFrame) -> list[Output]:
+    def _clocks(self, frame: ClocksFrame) -> list[Told]:
         self.counts.clocks += 1
         for stretch in frame.clocks.stretches:
             # Only the telemetry feeds are pulsed and waited for: nobody expects an import or a command every second.
             if _timed(stretch.feed):
                 self.lanes.turn(stretch, frame.at_ms)
                 self._passes(stretch.to_ms)
-        outputs = self.clusters[EVERYONE].clocks(frame)
+        outputs: list[Told] = [*self.clusters[EVERYONE].clocks(frame)]
         waiting: list[tuple[int, int, int, str]] = []
         passed: dict[tuple[int, tuple[str, ...]], int] = {}
         clusters = list(self.clusters.values())
@@ -249,6 +256,9 @@ class Runner:
             at_ms = max(frame.at_ms, due_ms)
             outputs += cluster.due(name, DueFrame(frame.partition, frame.offset, at_ms, due_ms))
             self._queue_due(waiting, passed, place, cluster)
+        for cluster in clusters:
+            if frame.offset >= cluster.next_offset:
+                outputs += cluster.tell_facts(frame)
         return outputs
 
     @staticmethod

@@ -1,12 +1,14 @@
 """One cluster: who is asked and told, in which order; failing detectors; commands; saving."""
 
+from collections.abc import Iterable
+
 import pytest
 
 from detectors.contract import registry
 from detectors.frames import BatchFrame
 from schemas.commands import Close, Release
 from schemas.outputs import Decision, DecisionState, Finding, FindingState, Severity
-from streams.engine.cluster import decode_saved, encode_saved, scopes_of
+from streams.engine.cluster import Told, decode_saved, encode_saved, scopes_of
 from streams.engine.runner import Runner
 from tests.kit import START_MS, Log
 from tests.streams.engine.made import Raises, Says, batch, cluster_with
@@ -19,7 +21,7 @@ def frame(offset: int = 7, at_s: float = 1) -> BatchFrame:
     return BatchFrame(0, offset, START_MS + round(at_s * 1000), batch({offset: CAUGHT}, at_s=at_s))
 
 
-def findings(outputs: list[Finding | Decision]) -> list[Finding]:
+def findings(outputs: Iterable[Told]) -> list[Finding]:
     """Return the findings among outputs."""
     return [output for output in outputs if isinstance(output, Finding)]
 
