@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from detectors.contract import UPDATE_EVERY_MS, registry
 from schemas.commands import Close
-from schemas.outputs import Action, Decision, Finding, FindingState, Severity
+from schemas.outputs import Action, Finding, FindingState, Severity
 from schemas.telemetry import Batch
-from streams.engine.cluster import decode_saved, encode_saved
+from streams.engine.cluster import Output, decode_saved, encode_saved
 from streams.engine.runner import Runner, TelemetryFrame
 from tests.contract.digest import digest, text_of
 from tests.contract.story import CLUSTER, Story
@@ -61,7 +61,7 @@ def said(seed: int) -> list[Finding]:
 
 
 @cache
-def _outputs(seed: int) -> tuple[Finding | Decision, ...]:
+def _outputs(seed: int) -> tuple[Output, ...]:
     return tuple(Runner(0).feed(log(seed)))
 
 

@@ -27,7 +27,7 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from schemas.codec import decode, encode
 from schemas.history import LogRecord
-from schemas.outputs import Decision, Progress
+from schemas.outputs import Decision, Finding, Progress
 from schemas.source import TELEMETRY_FEEDS
 from streams.engine.cluster import Output
 from streams.intake.offline import telemetry
@@ -391,7 +391,7 @@ def ended(
     for output in outputs:
         if isinstance(output, Decision):
             last[output.id if ids_of is None else "", output.action, output.scope] = str(output.state)
-        elif output.detector not in apart:
+        elif isinstance(output, Finding) and output.detector not in apart:
             key = (output.id if ids_of is None or output.detector in ids_of else "", output.detector)
             last[(*key, str(output.subject))] = "CLOSED" if output.state == "CLOSED" else "OPEN"
     return {(*key, state) for key, state in last.items()}

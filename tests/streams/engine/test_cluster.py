@@ -8,7 +8,7 @@ from detectors.contract import registry
 from detectors.frames import BatchFrame
 from schemas.commands import Close, Release
 from schemas.outputs import Decision, DecisionState, Finding, FindingState, Severity
-from streams.engine.cluster import Told, decode_saved, encode_saved, scopes_of
+from streams.engine.cluster import Output, Told, decode_saved, encode_saved, scopes_of
 from streams.engine.runner import Runner
 from tests.kit import START_MS, Log
 from tests.streams.engine.made import Raises, Says, batch, cluster_with
@@ -120,7 +120,7 @@ def braked() -> tuple[Runner, Log]:
     return Runner(0, only=("server_hi", "hi_threshold")), log
 
 
-def give(runner: Runner, log: Log, at_s: float, row: Release | Close) -> list[Finding | Decision]:
+def give(runner: Runner, log: Log, at_s: float, row: Release | Close) -> list[Output]:
     """Feed one command."""
     log.batch("operator", [(at_s, row)])
     return runner.feed(log.frames[-1:])
