@@ -145,7 +145,7 @@ class Controller:
             return
         self._created += 1
         name = f"{world.name}-new-{self._created:05d}"
-        service = f"{world.name}-svc-{self._created % world.plan.services}"
+        service = world.services.of(f"{world.name}-svc-{self._created % world.plan.services}")
         vm = Vm(name, host, f"{world.name}-new-g{self._created // world.plan.group_size}", service, world.plan.guest_os)
         host.vms[name] = vm
         world.vms[name] = vm

@@ -58,6 +58,8 @@ class Failures:
 
     def of_start(self, vm: Vm) -> Failure | None:
         """Return what makes the start of a VM fail now; None: nothing does. The first fault of the file wins."""
+        if vm.home.name in self.world.repairs.corrupted:
+            return Failure("silent", "", "", "")
         for active in self._active:
             fault = active.fault
             if (

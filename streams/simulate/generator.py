@@ -13,6 +13,7 @@ from streams.simulate import fleet
 from streams.simulate.choose import clusters_named
 from streams.simulate.ledger import Ledger
 from streams.simulate.scenario import Scenario
+from streams.simulate.services import named_services
 from streams.simulate.world import World
 
 
@@ -50,6 +51,8 @@ class Simulation:
         """Return the records in the order of `at_ms`; the ledger is whole when they are all taken."""
         for region in fleet.regions(self.scenario):
             yield SourceRecord(INVENTORY, self.scenario.start_ms, region)
+        for service in named_services(self.scenario):
+            yield SourceRecord(INVENTORY, self.scenario.start_ms, service)
         worlds = [World(self.scenario, name, plan, self.ledger) for name, plan in self.instances]
         if len(worlds) == 1:
             yield from worlds[0].run()

@@ -202,6 +202,10 @@ class Injector:
             self.world.agents.down(host)
             self.world.controller.watch(host)
 
+    def _corrupted(self, fault: Fault, hosts: list[Host], _rng: Random) -> None:
+        self._hit(fault, hosts)
+        self.world.repairs.corrupt(hosts, fault.name)
+
     def _rack_lost(self, fault: Fault, hosts: list[Host], rng: Random) -> None:
         self._server_lost(fault, hosts, rng)
         self._later(fault, self._back, hosts, rng)

@@ -59,6 +59,10 @@ KINDS: dict[str, FaultKind] = {
     ),
     "network_down": FaultKind("VMs in scope have network DOWN while their agents report well"),
     "server_lost": FaultKind("servers in scope never report again, their VMs stop; the FC notices and heals"),
+    "corrupted": FaultKind(
+        "servers in scope are left in a corrupted state: their guest agents fall silent, no VM starts on them, the FC"
+        " moves them to HI, until a `[[repair]]` that names the fault puts them right"
+    ),
     "rack_lost": FaultKind(
         "whole racks are gone; with `for` their servers boot again when it is over, unless the FC has given up on them"
     ),

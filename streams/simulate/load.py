@@ -8,6 +8,7 @@ from pathlib import Path
 from streams.simulate import reading as read
 from streams.simulate.load_faults import load_fault
 from streams.simulate.load_fleet import MOST_CLUSTERS, MOST_SERVERS, MOST_VMS, load_fleet, load_region
+from streams.simulate.load_recovery import load_repair, load_services
 from streams.simulate.load_rollouts import load_rollout
 from streams.simulate.load_truth import load_truth
 from streams.simulate.quantity import Clock, duration_ms, moment_ms
@@ -63,6 +64,8 @@ def _scenario(table: Table, errors: list[str]) -> Scenario | None:
     clusters = load_fleet(table)
     rollouts = tuple(load_rollout(item, clock, clusters) for item in table.tables("rollout"))
     faults = tuple(load_fault(item, clock, clusters) for item in table.tables("fault"))
+    repairs = tuple(load_repair(item, clock, clusters, faults) for item in table.tables("repair"))
+    services = load_services(table.tables("service"), clusters)
     truth = load_truth(table.table("truth"), clock.start_ms, clusters, {fault.name for fault in faults if fault.name})
     for key in ("name", "start", "duration"):
         if key not in table:
@@ -75,6 +78,8 @@ def _scenario(table: Table, errors: list[str]) -> Scenario | None:
         table.error("cluster", "is missing; name at least one [[cluster]]")
     _distinct(table, "cluster", [plan.name for plan in clusters])
     _distinct(table, "rollout", [rollout.name for rollout in rollouts])
+    _distinct(table, "repair", [repair.name for repair in repairs])
+    _distinct(table, "service", [service.name for service in services])
     _distinct(table, "fault", [fault.name for fault in faults if fault.name])
     quick = _quick(table.table("quick"))
     table.close()
@@ -96,6 +101,8 @@ def _scenario(table: Table, errors: list[str]) -> Scenario | None:
         faults,
         truth,
         quick,
+        repairs=repairs,
+        services=services,
     )
 
 

@@ -66,7 +66,7 @@ def versions_of(value: Any) -> dict[str, str]:
     return versions
 
 
-def _amount(value: Any) -> float | str:
+def amount(value: Any) -> float | str:
     """Return a number or a formula, which is tried on a cluster of 1,000 servers."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"is {read.shown(value)}; must be a number or a formula")
@@ -77,9 +77,9 @@ def _amount(value: Any) -> float | str:
 
 def whole_amount(value: Any) -> float | str:
     """Return a whole number, or a formula that gives one."""
-    amount = _amount(value)
-    whole(amount, size_names(1000, 20))
-    return amount
+    given = amount(value)
+    whole(given, size_names(1000, 20))
+    return given
 
 
 def _size(table: Table, defaults: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _size(table: Table, defaults: dict[str, Any]) -> dict[str, Any]:
         "heal_delay": duration_ms,
         "heal_spacing": duration_ms,
         "notice": duration_ms,
-        "create_every_s": _amount,
+        "create_every_s": amount,
         "heartbeat": duration_ms,
         "contact_s": read.span,
         "slow_starts": read.fraction,

@@ -66,6 +66,7 @@ class Host:
         "full_ms",
         "full_seq",
         "given_up",
+        "in_repair",
         "index",
         "last_at",
         "muted",
@@ -115,6 +116,7 @@ class Host:
         """So many faults keep its agent from speaking."""
         self.given_up = False
         """The fabric controller has moved it to HI."""
+        self.in_repair = False
         self.updating = False
         self.network_down = 0
         self.vms_down: set[str] = set()

@@ -172,6 +172,42 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """Servers that were given up are put right, one after another."""
+
+    name: str
+    clusters: tuple[str, ...]
+    at_ms: int
+    for_ms: int | None
+    """None: to the end."""
+    per_minute: float | str
+    """Servers a minute in each cluster."""
+    servers: Pick
+    """At most so many, or which; None is all that are given up, or will be."""
+    of: tuple[str, ...]
+    """Faults `corrupted`: only the servers that these hit; empty: only the others."""
+    takes_ms: int
+    """How long a server is OUT_FOR_REPAIR before it is READY; 0: not at all."""
+    restart: str
+    """Which VMs of the server are started anew: all, failed (those that made no contact), none."""
+    lifts_brake: bool
+    """Whether the brake is lifted when no server is given up any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePlan:
+    """A service that several clusters run, and who depends on it."""
+
+    name: str
+    clusters: tuple[str, ...]
+    priority: int
+    depends_on: tuple[str, ...]
+    needed_by: tuple[str, ...]
+    """Clusters whose own services all depend on it."""
+    guest_os: str
+
+
+@dataclass(frozen=True, slots=True)
 class Size:
     """A size to run a scenario in; what is None stays as the file has it."""
 
@@ -200,6 +236,8 @@ class Scenario:
     truth: Truth
     quick: Size = Size()
     """The size in which `leapwatch score` runs it unless it is told `--full`, or another."""
+    repairs: tuple[Repair, ...] = ()
+    services: tuple[ServicePlan, ...] = ()
 
     @property
     def end_ms(self) -> int:

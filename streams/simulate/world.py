@@ -18,8 +18,10 @@ from streams.simulate.failures import Failures
 from streams.simulate.injector import Injector
 from streams.simulate.ledger import Fact, Ledger
 from streams.simulate.machines import Host, Vm
+from streams.simulate.repairs import Repairs
 from streams.simulate.rollouts import Rollouts
 from streams.simulate.scenario import ClusterPlan, Scenario
+from streams.simulate.services import Services
 
 _SLICE_MS = 1000
 
@@ -38,6 +40,8 @@ class World:
         self.lost: set[str] = set()
         """Servers without power or for good: no reboot brings them back."""
         self.hosts: list[Host] = fleet.build(name, plan, scenario, self.rng("fleet"))
+        self.services = Services(scenario, name)
+        self.services.settle(self.hosts)
         self.vms: dict[str, Vm] = {vm.name: vm for host in self.hosts for vm in host.vms.values()}
         self._wheel = sorted(self.hosts, key=lambda host: host.phase_ms)
         """Servers in the order of their beats, which is the same in every interval: cheaper than a heap."""
@@ -48,6 +52,7 @@ class World:
         self.agents = Agents(self)
         self.controller = Controller(self)
         self.rollouts = Rollouts(self)
+        self.repairs = Repairs(self)
         self.injector = Injector(self)
 
     def rng(self, purpose: str) -> Random:
@@ -66,12 +71,13 @@ class World:
     def run(self) -> Iterator[SourceRecord]:
         """Return the cluster's records in the order of their stamps, inventory first."""
         start_ms, end_ms = self.scenario.start_ms, self.scenario.end_ms
-        for row in fleet.inventory(self.name, self.plan, self.hosts):
+        for row in self.services.inventory(fleet.inventory(self.name, self.plan, self.hosts)):
             yield SourceRecord(INVENTORY, start_ms, row)
         for rollout in self.scenario.rollouts:
             if self._concerned(rollout.clusters):
                 self.rollouts.add(rollout)
         self.injector.begin()
+        self.repairs.begin()
         self.controller.begin()
         if self.plan.heartbeat_ms and self.plan.ga:
             for vm in self.vms.values():

@@ -331,6 +331,7 @@ FAULTS = {
     "bad_hardware": "",
     "network_down": 'for = "9m"',
     "server_lost": "",
+    "corrupted": "",
     "rack_lost": 'for = "15m"',
     "power_lost": 'for = "20m"',
     "collector_outage": 'for = "20m"',
@@ -352,6 +353,11 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     text = ["create_every_s = 200", 'heartbeat = "5m"' if draw(st.booleans()) else "", 'notice = "8m"']
     if draw(st.booleans()):
         text.append('[[rollout]]\nname = "r"\nversions = { ga = "2", ha = "2" }\nat = "5m"\nlead = "2m"\ngap = "1m"')
+    if draw(st.booleans()):
+        text.append('[[repair]]\nat = "20m"\ntakes = "3m"\nrestart = "all"')
+    if draw(st.booleans()):
+        text.append('[[rollout]]\nname = "b"\nversions = { netplugin = "2" }\nat = "15m"\nlead = 0\nmode = "blast"')
+        text.append('by_hand = true\nspread = "15s"\nservers = "50%"')
     for place, kind in enumerate(kinds):
         at_m, servers = draw(st.integers(0, 70)), draw(st.integers(1, 4))
         scope = "racks = 1" if kind == "rack_lost" else "" if kind in {"power_lost", "bug"} else f"servers = {servers}"
