@@ -7,13 +7,13 @@ from pathlib import Path
 
 from streams.simulate import reading as read
 from streams.simulate.load_faults import load_fault
-from streams.simulate.load_fleet import MOST_CLUSTERS, MOST_SERVERS, MOST_VMS, load_fleet, load_region
+from streams.simulate.load_fleet import load_fleet, load_region
 from streams.simulate.load_recovery import load_repair, load_services
 from streams.simulate.load_rollouts import load_rollout
 from streams.simulate.load_truth import load_truth
 from streams.simulate.quantity import Clock, duration_ms, moment_ms
 from streams.simulate.reading import ScenarioError, Table
-from streams.simulate.scenario import Scenario, Size
+from streams.simulate.scenario import MOST_CLUSTERS, MOST_SERVERS, MOST_VMS, Scenario, Size
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 

@@ -8,9 +8,7 @@ from streams.simulate import reading as read
 from streams.simulate.choose import clusters_named
 from streams.simulate.quantity import MINUTE_MS, duration_ms, number, size_names, whole
 from streams.simulate.reading import Table
-from streams.simulate.scenario import ClusterPlan, Pick, RegionPlan
-
-MOST_CLUSTERS, MOST_SERVERS, MOST_VMS = 1000, 100_000, 1000
+from streams.simulate.scenario import MOST_CLUSTERS, MOST_SERVERS, MOST_VMS, ClusterPlan, Pick, RegionPlan
 
 
 def load_region(table: Table) -> RegionPlan:

@@ -10,6 +10,10 @@ from streams.simulate.truth import Truth
 Pick = float | str | tuple[str, ...] | None
 """How many, or which: a number or formula, a share such as `"25%"`, an array of name patterns; None is all."""
 
+MOST_CLUSTERS, MOST_SERVERS, MOST_VMS = 1000, 100_000, 1000
+"""The largest fleet of a scenario: clusters of a kind, servers of a cluster, VMs of a server. A hundred times what the
+history tells of a cluster (about 1,000 servers); beyond it a figure is a slip of the hand."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
@@ -263,19 +267,21 @@ class Scenario:
         the leap day are one in rollout and one without.
         """
         plans = list(self.clusters)
+        for name, value, low, high in (
+            ("clusters", clusters, 1, MOST_CLUSTERS),
+            ("servers", servers, 1, MOST_SERVERS),
+            ("vms", vms, 0, MOST_VMS),
+        ):
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"{name}: is {value}; must be a whole number from {low} to {high}")
         if clusters is not None:
-            if clusters < 1:
-                raise ValueError(f"clusters: is {clusters}; must be at least 1")
             share, rest = divmod(clusters, len(plans))
             plans = [replace(plan, count=share + (place < rest)) for place, plan in enumerate(plans)]
             plans = [plan for plan in plans if plan.count]
-        for name, value, low in (("servers", servers, 1), ("vms", vms, 0)):
-            if value is not None:
-                if value < low:
-                    raise ValueError(f"{name}: is {value}; must be at least {low}")
-                plans = [
-                    replace(plan, servers=value) if name == "servers" else replace(plan, vms=value) for plan in plans
-                ]
+        if servers is not None:
+            plans = [replace(plan, servers=servers) for plan in plans]
+        if vms is not None:
+            plans = [replace(plan, vms=vms) for plan in plans]
         duration = self.duration_ms if days is None else duration_ms(f"{days}d")
         if duration <= 0:
             raise ValueError(f"days: is {days}; must be more than 0")

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from schemas import codec
+from schemas.history_lines import source_from_line
+from schemas.inventory import Server
 from schemas.records import FEEDS
 from streams.cli.exits import Exit
 from streams.cli.main import main
@@ -41,6 +43,33 @@ def test_a_scenario_is_played_keyed_into_its_lanes_with_the_stamps_it_had(
     assert 1_331_539_200_000 <= min(record.timestamp for record in reports)
 
 
+def test_a_scenario_in_a_file_is_what_replay_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No broker, no prefix, no configuration; in another size than the scenario's own."""
+    monkeypatch.chdir(tmp_path)
+    size = ["--clusters", "1", "--servers", "6", "--vms", "2"]
+
+    assert Exit.OK == main(["simulate", "bad-server", *size, "--to", "day.jsonl", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert len(Path("day.jsonl").read_bytes().splitlines()) == told["records"]
+    assert Exit.OK == main(["replay", "--source", "day.jsonl"])
+    lines = capsys.readouterr().out.splitlines()
+    assert any("CRITICAL OPEN" in line or "WARNING  OPEN" in line for line in lines)
+    assert [] == [line for line in lines if "not taken" in line]
+
+
+def test_a_scenario_on_stdout_is_nothing_but_its_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quiet.toml").write_text(SCENARIO, encoding="utf-8")
+
+    assert Exit.OK == main(["simulate", "quiet.toml", "--servers", "3", "--to", "-"])
+    records = [source_from_line(line).record for line in capfdbinary.readouterr().out.splitlines()]
+    assert 3 == sum(isinstance(record, Server) for record in records)
+
+
 @pytest.mark.parametrize(
     ("environment", "arguments", "code", "told"),
     [
@@ -48,9 +77,26 @@ def test_a_scenario_is_played_keyed_into_its_lanes_with_the_stamps_it_had(
         ({"PREFIX": "t.", "SECURITY_PROTOCOL": "ssl"}, ["leap-day"], Exit.REFUSED, "plaintext"),
         ({"PREFIX": "t."}, ["leap-dya"], Exit.USAGE, "no such scenario"),
         ({"PREFIX": "t."}, ["leap-day", "--speed", "0"], Exit.USAGE, "--speed"),
+        (
+            {},
+            ["leap-day", "--servers", "1000000"],
+            Exit.USAGE,
+            "servers: is 1000000; must be a whole number from 1 to 100000",
+        ),
+        ({}, ["leap-day", "--to", "no/such/folder", "--servers", "1"], Exit.USAGE, "no/such/folder"),
+        ({}, ["leap-day", "--to", "-", "--speed", "2"], Exit.USAGE, "--speed"),
         ({"PREFIX": "t.", "BOOTSTRAP": "127.0.0.1:1"}, ["leap-day"], Exit.AWAY, "no broker answers at 127.0.0.1:1"),
     ],
-    ids=["no prefix", "not plaintext", "no such scenario", "no speed", "no broker"],
+    ids=[
+        "no prefix",
+        "not plaintext",
+        "no such scenario",
+        "no speed",
+        "too large",
+        "no folder",
+        "a file has no speed",
+        "no broker",
+    ],
 )
 def test_what_would_do_harm_or_cannot_be_is_refused(
     environment: dict[str, str],

@@ -142,7 +142,24 @@ def test_more_clusters_than_kinds_are_dealt_in_turn() -> None:
     assert [2, 2, 1, 1, 1] == [plan.count for plan in scenario.clusters]
 
 
-@pytest.mark.parametrize("size", [{"clusters": 0}, {"servers": 0}, {"vms": -1}, {"days": 0}])
+@pytest.mark.parametrize(
+    "size",
+    [
+        {"clusters": 0},
+        {"clusters": 1_001},
+        {"servers": 0},
+        {"servers": 100_001},
+        {"vms": -1},
+        {"vms": 1_001},
+        {"days": 0},
+    ],
+)
 def test_a_size_that_cannot_be_is_refused(size: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be"):
         load("bad-server").with_size(**size)
+
+
+def test_the_largest_size_is_taken() -> None:
+    (plan,) = load("bad-server").with_size(clusters=1, servers=100_000, vms=1_000).clusters
+
+    assert (1, 100_000, 1_000) == (plan.count, plan.servers, plan.vms)
