@@ -18,7 +18,7 @@ app = typer.Typer(help="List records that could not be taken, show one whole, se
 ReasonFilter = Annotated[str, typer.Option("--reason", help="Only this reason, such as NOT_JSON.")]
 TopicFilter = Annotated[str, typer.Option("--topic", help="Only of this source topic.")]
 Since = Annotated[str, typer.Option("--since", help="Only stamped at or after this time (ISO or ms, UTC).")]
-Until = Annotated[str, typer.Option("--until", help="Only stamped before this time (ISO or ms, UTC).")]
+Until = Annotated[str, typer.Option("--until", help="Only stamped before this time, itself left out (ISO or ms, UTC).")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="TOPIC-LANE-OFFSET, as `list` prints it.")]
 BYTES_SHOWN = 4_096
 

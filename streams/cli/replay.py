@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streams.config.thresholds import Thresholds
 
 From = Annotated[str, typer.Option("--from", help="Tell what is stamped at or after this (ISO or ms, UTC).")]
-To = Annotated[str, typer.Option("--to", help="Tell what is stamped at or before this (ISO or ms, UTC).")]
+To = Annotated[str, typer.Option("--to", help="Tell what is stamped before this, itself left out (ISO or ms, UTC).")]
 Cluster = Annotated[str, typer.Option(help="Only this cluster.")]
 Kafka = Annotated[
     Path | None,

@@ -25,7 +25,7 @@ LAG_MS = 600_000
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What is told of a replay, by the stamp of the frame that brought it; both ends are included."""
+    """What is told of a replay, by the stamp of the frame that brought it: from `from_ms` on, before `to_ms`."""
 
     from_ms: int | None = None
     to_ms: int | None = None
@@ -35,7 +35,7 @@ class Range:
         """Tell whether an output belongs to the range."""
         if self.from_ms is not None and output.at_ms < self.from_ms:
             return False
-        if self.to_ms is not None and output.at_ms > self.to_ms:
+        if self.to_ms is not None and output.at_ms >= self.to_ms:
             return False
         if self.cluster is None:
             return True
@@ -92,7 +92,7 @@ class Replay:
     def over(self, record: LogRecord) -> bool:
         """Tell whether this record of a partition shows that nothing of the range can follow it there."""
         to_ms = self.wanted.to_ms
-        if to_ms is None or record.at_ms <= to_ms + LAG_MS:
+        if to_ms is None or record.at_ms < to_ms + LAG_MS:
             return False
         return isinstance(frame_of(record), ClocksFrame)
 

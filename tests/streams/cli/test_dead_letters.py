@@ -41,6 +41,8 @@ def test_dead_letters_are_listed_by_filter_and_shown_whole(bootstrap: str, run: 
     assert (Exit.OK, ["t.host-agent-2-7"]) == (code, [json.loads(line)["id"] for line in lines])
     assert ["0 dead letters"] == run("dead-letters", "list", "--reason", "EMPTY")[1]
     assert ["0 dead letters"] == run("dead-letters", "list", "--since", "1970-01-01T00:00:02Z")[1]
+    assert ["0 dead letters"] == run("dead-letters", "list", "--until", "1970-01-01T00:00:01Z")[1]
+    assert "1 dead letters" == run("dead-letters", "list", "--until", "1001")[1][-1]
     assert "value   2 bytes" in run("dead-letters", "show", "t.host-agent-2-7")[1]
     assert Exit.USAGE == run("dead-letters", "show", "t.host-agent-2-8")[0]
 

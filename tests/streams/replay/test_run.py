@@ -23,7 +23,14 @@ def test_a_range_tells_what_the_whole_tells_within_it() -> None:
 
     part = list(replay(history(), Range(from_ms, to_ms)))
 
-    assert [output for output in whole if from_ms <= output.at_ms <= to_ms] == part
+    assert [output for output in whole if from_ms <= output.at_ms < to_ms] == part
+
+
+def test_two_ranges_that_meet_tell_everything_once() -> None:
+    whole = list(replay(history()))
+    middle_ms = sorted(output.at_ms for output in whole)[len(whole) // 2]
+
+    assert whole == [*replay(history(), Range(to_ms=middle_ms)), *replay(history(), Range(from_ms=middle_ms))]
 
 
 def test_one_cluster_alone_is_told_where_it_is_asked_for() -> None:
@@ -40,8 +47,8 @@ def test_a_range_is_over_only_when_no_lane_can_lag_into_it() -> None:
     run = Replay(Range(to_ms=1_000))
     clocks = next(record for record in history() if holds_clocks(record.value))
 
-    assert not run.over(dataclasses.replace(clocks, at_ms=1_000 + LAG_MS))
-    assert run.over(dataclasses.replace(clocks, at_ms=1_001 + LAG_MS))
+    assert not run.over(dataclasses.replace(clocks, at_ms=999 + LAG_MS))
+    assert run.over(dataclasses.replace(clocks, at_ms=1_000 + LAG_MS))
 
 
 def test_what_was_read_is_told() -> None:
