@@ -17,6 +17,8 @@ from streams.kafka.real import RealBroker
 
 COROUTINE_LIMIT_S = 300.0
 
+pytest.register_assert_rewrite("tests.golden")  # so that a text that differs is shown as a diff
+
 _prefixes = itertools.count()
 
 

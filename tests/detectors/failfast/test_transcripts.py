@@ -1,12 +1,10 @@
 """Golden transcripts: what was told, and what was found, as a person reads it.
 
-`LEAPWATCH_GOLDEN=write pytest tests/detectors/failfast/test_transcripts.py` writes them anew; review them as a diff.
-Beats and turns of the clocks are left out where they bring nothing.
+How they are written anew, tests/golden.py tells. Beats and turns of the clocks are left out where they bring nothing.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from schemas.outputs import Finding
 from schemas.source import GuestEvent, MaintenanceEvent
 from schemas.telemetry import HostRow, Row
 from streams.engine.runner import Runner, TelemetryFrame
+from tests.golden import assert_golden
 from tests.kit import Log, vm
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -160,14 +159,9 @@ def told(finding: Finding) -> list[str]:
 @pytest.mark.parametrize("name", sorted(STORIES))
 def test_the_transcript_is_as_it_was(name: str) -> None:
     """Change it only if you know why it changed."""
-    path = GOLDEN / f"{name}.txt"
     story = STORIES[name]
-    text = transcript((story.__doc__ or "").removeprefix("Return ").strip(), story())
-    if os.environ.get("LEAPWATCH_GOLDEN") == "write":
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
 
-    assert path.read_text(encoding="utf-8") == text
+    assert_golden(GOLDEN / f"{name}.txt", transcript((story.__doc__ or "").removeprefix("Return ").strip(), story()))
 
 
 def test_power_loss_says_nothing() -> None:

@@ -6,16 +6,14 @@ s1  x x x _ _ _ _ x
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from schemas.outputs import Finding
+from tests import golden
 from tests.kit import Log, short
 
 GOLDEN = Path(__file__).parent / "golden"
-WRITE_GOLDEN = os.environ.get("LEAPWATCH_WRITE_GOLDEN") == "1"
-"""Set to 1: golden transcripts are written anew instead of compared; read the difference before you commit it."""
 
 ONE_SECOND = 1.0
 
@@ -49,9 +47,4 @@ def transcript(findings: Iterable[Finding]) -> str:
 
 def assert_golden(name: str, findings: list[Finding]) -> None:
     """Compare a story's transcript with the one kept under `golden/`."""
-    path = GOLDEN / f"{name}.txt"
-    if WRITE_GOLDEN:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(transcript(findings))
-
-    assert path.read_text() == transcript(findings)
+    golden.assert_golden(GOLDEN / f"{name}.txt", transcript(findings))

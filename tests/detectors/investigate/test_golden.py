@@ -1,6 +1,6 @@
 """The leap day in one small cluster, as a transcript that a person can read.
 
-After a change that is meant: `python -m tests.detectors.investigate.test_golden` writes it anew; review the difference.
+After a change that is meant, tests/golden.py tells how it is written anew.
 """
 
 from pathlib import Path
@@ -9,9 +9,10 @@ from schemas.commands import Release
 from schemas.outputs import Decision, Finding, FindingState
 from streams.engine.runner import Runner
 from tests.detectors.investigate.failing import CHAIN, cluster, names, of
+from tests.golden import assert_golden
 from tests.kit import START_MS, Log, run
 
-TRANSCRIPT = Path(__file__).parent / "leap_day.txt"
+TRANSCRIPT = Path(__file__).parent / "golden" / "leap-day.txt"
 SHOWN = ("server_hi", "hi_threshold", "hi_forecast")
 
 
@@ -48,8 +49,4 @@ def transcript() -> str:
 
 def test_the_leap_day_is_told_as_the_transcript_has_it() -> None:
     """Forecast, servers, brake, decisions, release, return."""
-    assert TRANSCRIPT.read_text(encoding="utf-8") == transcript()
-
-
-if __name__ == "__main__":
-    TRANSCRIPT.write_text(transcript(), encoding="utf-8")
+    assert_golden(TRANSCRIPT, transcript())
