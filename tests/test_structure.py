@@ -32,7 +32,7 @@ ROLES: dict[str, set[str]] = {
     "cli": COMMON | {"engine", "intake", "replay", "simulate", "serve", "notify"},
 }
 """Folder of `streams/` to those of which it may import; of the intake replay and simulate get the pure part alone."""
-PURE_INTAKE = {"checks", "clocks", "fields", "inventory", "offline", "pack", "reader"}
+PURE_INTAKE = {"checks", "clocks", "fields", "inventory", "offline", "pack", "reader", "wider"}
 PURE = (
     *(f"streams/intake/{name}.py" for name in sorted(PURE_INTAKE)),
     *(f"streams/engine/{name}.py" for name in ("runner", "cluster", "policy", "frames")),

@@ -10,12 +10,11 @@ import structlog
 from aiokafka import AIOKafkaProducer
 
 from schemas.codec import encode
-from schemas.commands import OPERATOR
-from schemas.inventory import INVENTORY, Region, Removed, Service
 from schemas.outputs import DeadLetter
 from schemas.telemetry import Batch
 from streams.config.model import Config
 from streams.intake.reader import Out, Output
+from streams.intake.wider import for_fleet
 from streams.kafka.client import aiokafka_settings
 from streams.kafka.guards import die
 from streams.operate import metrics
@@ -25,8 +24,6 @@ MAX_REQUEST_BYTES = 2_000_000
 PRODUCER_BATCH_BYTES = 262_144
 LINGER_MS = 5
 STOP_S = 10.0
-FLEET_KINDS = frozenset({"service", "region"})
-"""Tombstones that concern the fleet."""
 
 log = structlog.get_logger(__name__)
 
@@ -106,31 +103,6 @@ class Forwarder:
         self._end(f"a record for {topic}, partition {partition}, was not taken: {type(error).__name__}: {error}")
 
 
-def for_fleet(batch: Batch) -> Batch | None:
-    """Return what of a batch the fleet engine must know too: commands, configurations, services and regions."""
-    if batch.feed == OPERATOR:
-        return batch
-    if batch.feed != INVENTORY:
-        return None
-    kept = [
-        index
-        for index, row in enumerate(batch.rows)
-        if isinstance(row, Service | Region) or (isinstance(row, Removed) and row.kind in FLEET_KINDS)
-    ]
-    if not kept:
-        return None
-    return Batch(
-        batch.cluster,
-        batch.feed,
-        batch.topic,
-        batch.topic_id,
-        batch.lane,
-        tuple([batch.offsets[index] for index in kept]),
-        tuple([batch.at_ms[index] for index in kept]),
-        tuple([batch.rows[index] for index in kept]),
-    )
-
-
 def _count(batch: Batch, size_bytes: int) -> None:
     metrics.BATCHES.labels(batch.feed).inc()
     metrics.BATCH_BYTES.labels(batch.feed).inc(size_bytes)
@@ -138,4 +110,4 @@ def _count(batch: Batch, size_bytes: int) -> None:
     metrics.SOURCE_LAST.labels(batch.feed).set(batch.at_ms[-1] / 1000)
 
 
-__all__ = ["Forwarder", "Out", "Written", "for_fleet"]
+__all__ = ["Forwarder", "Out", "Written"]

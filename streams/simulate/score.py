@@ -19,9 +19,11 @@ from schemas.history import LogRecord, SourceRecord
 from schemas.outputs import DeadLetter, Decision, Finding
 from schemas.source import MAINTENANCE, MaintenanceEvent, MaintenanceKind
 from streams.config.thresholds import parse
+from streams.engine.fleet_log import FleetLog, merged
 from streams.engine.frames import frame_of
 from streams.engine.runner import Runner
 from streams.intake.offline import ReadLag, telemetry
+from streams.intake.wider import for_fleet
 from streams.simulate.arrivals import Lateness, arrivals
 from streams.simulate.generator import Simulation, delays, pulse_outages
 from streams.simulate.judge import Row, exit_code, judge
@@ -34,6 +36,8 @@ from streams.simulate.truth import resolve
 
 TAIL_MS = 20 * SECOND_MS
 """Pulses and clocks go on for so long after the end; see `feed.TAIL_MS`."""
+FLEET = "fleet"
+"""What the table calls lines about the whole fleet."""
 _COUNTED = ("reboot_planned", "reboot_unplanned")
 
 
@@ -65,6 +69,8 @@ class Outcome:
     findings: list[Finding] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    fleet: FleetLog = field(default_factory=lambda: FleetLog(0))
+    """What the cluster's engine and intake tell the fleet engine."""
     records: int = 0
     dead: int = 0
     first_dead: str = ""
@@ -128,9 +134,9 @@ def _counted(records: Iterable[SourceRecord], outcome: Outcome) -> Iterator[Sour
         yield record
 
 
-def run_cluster(scenario: Scenario, cluster: str, options: Options) -> Outcome:
-    """Return what the engine makes of one cluster of a scenario."""
-    outcome = Outcome(cluster, Ledger())
+def run_cluster(scenario: Scenario, cluster: str, options: Options, partition: int = 0) -> Outcome:
+    """Return what the engine makes of one cluster of a scenario; to the fleet it is partition `partition`."""
+    outcome = Outcome(cluster, Ledger(), fleet=FleetLog(partition))
     thresholds = parse(options.thresholds_text, {name: kind.Config for name, kind in registry().items()})
     runner = Runner(0, thresholds, pinned=bool(options.thresholds_text))
     reboots: dict[str, bool] = {}
@@ -138,13 +144,31 @@ def run_cluster(scenario: Scenario, cluster: str, options: Options) -> Outcome:
         frame = frame_of(record)
         if isinstance(frame, BatchFrame) and frame.batch.feed == MAINTENANCE:
             _note_reboots(frame, reboots)
-        for output in runner.feed([frame]):
+        if isinstance(frame, BatchFrame) and (wider := for_fleet(frame.batch)) is not None:
+            outcome.fleet.take([wider])
+        told = runner.tell([frame])
+        outcome.fleet.take(told)
+        outcome.fleet.turn(runner, record.offset + 1)
+        for output in told:
             if isinstance(output, Finding):
                 outcome.findings.append(output)
             elif isinstance(output, Decision):
                 outcome.decisions.append(output)
     planned = sum(reboots.values())
     outcome.counts = {"reboot_planned": planned, "reboot_unplanned": len(reboots) - planned}
+    return outcome
+
+
+def run_fleet(outcomes: Sequence[Outcome], options: Options) -> Outcome:
+    """Return what the fleet engine makes of what the clusters' engines tell it."""
+    thresholds = parse(options.thresholds_text, {name: kind.Config for name, kind in registry().items()})
+    runner = Runner(0, thresholds, pinned=bool(options.thresholds_text), fleet=True)
+    outcome = Outcome(FLEET, Ledger())
+    for output in runner.tell(merged(outcome.fleet for outcome in outcomes)):
+        if isinstance(output, Finding):
+            outcome.findings.append(output)
+        elif isinstance(output, Decision):
+            outcome.decisions.append(output)
     return outcome
 
 
@@ -158,7 +182,7 @@ def _note_reboots(frame: BatchFrame, reboots: dict[str, bool]) -> None:
 def score_scenario(scenario: Scenario, options: Options) -> Result:
     """Return one scenario, judged; clusters run side by side in processes of their own."""
     instances = scenario.instances()
-    jobs = [(scenario, name, options) for name, _ in instances]
+    jobs = [(scenario, name, options, place) for place, (name, _) in enumerate(instances)]
     if options.processes > 1 and len(jobs) > 1:
         # A fresh interpreter each: no lock or thread of this process is copied into them.
         context = multiprocessing.get_context("spawn")
@@ -188,6 +212,8 @@ def score_scenario(scenario: Scenario, options: Options) -> Result:
                     note=outcome.first_dead,
                 )
             )
+    fleet = run_fleet(outcomes, options)
+    rows += judge([line for line in expected if line.fleet], fleet.findings, fleet.decisions, counts)
     rows += judge([line for line in expected if line.kind == "count"], (), (), counts)
     if not expected:
         rows.append(Row(False, "truth", "no line of truth speaks of these clusters", "", note="choose a larger size"))

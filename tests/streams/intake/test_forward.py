@@ -10,13 +10,13 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from schemas.codec import decode
 from schemas.commands import Release
-from schemas.inventory import Region, Removed, Server, Service
+from schemas.inventory import Service
 from schemas.outputs import DeadLetter
 from schemas.telemetry import Batch, Row
 from streams.config.model import Config, Kafka
 from streams.intake import forward
 from streams.intake.checks import Limits, row_of
-from streams.intake.forward import MAX_REQUEST_BYTES, Forwarder, for_fleet
+from streams.intake.forward import MAX_REQUEST_BYTES, Forwarder
 from streams.intake.pack import Packer
 from streams.intake.reader import Out, Output, outs_of
 from streams.kafka.embedded import EmbeddedBroker
@@ -28,21 +28,6 @@ def batch(feed: str, *rows: Row) -> Batch:
     for offset, row in enumerate(rows):
         packer.add("*", row, offset, T0 + offset)
     return packer.flush()[0]
-
-
-def test_the_fleet_hears_commands_services_and_regions() -> None:
-    """And what of them was removed; no server, and no report."""
-    release = Release("c", CLUSTER, "t", "ada", "mended")
-    mixed = batch(
-        "inventory", Service("web"), Server(CLUSTER, "s"), Region("north"), Removed("vm", "v"), Removed("service", "x")
-    )
-    kept = for_fleet(mixed)
-
-    assert batch("operator", release) == for_fleet(batch("operator", release))
-    assert kept is not None
-    assert ((0, 2, 4), (Service("web"), Region("north"), Removed("service", "x"))) == (kept.offsets, kept.rows)
-    assert None is for_fleet(batch("inventory", Server(CLUSTER, "s")))
-    assert None is for_fleet(batch("host-agent", row_of(report())))
 
 
 @pytest.mark.embedded
