@@ -31,6 +31,8 @@ from tests.kit import START_MS
 CLUSTER = "c1"
 LIMIT_S = 1500
 INTERVAL_S = 60
+FIRST_OF_CHANGES = 100
+"""Stories of this seed and greater ones are of rollouts and their like (see CHANGES)."""
 
 
 @dataclass(slots=True)
@@ -79,9 +81,10 @@ class Story:
             self.at(self.random.uniform(0.1, INTERVAL_S), self.beat, host)
         for vm in self.vms.values():
             self.at(self.random.uniform(0, 5), self.start, vm)
-        names = self.random.sample(sorted(TROUBLES) * (1 + troubles // len(TROUBLES)), troubles)
+        kinds = TROUBLES if seed < FIRST_OF_CHANGES else CHANGES
+        names = self.random.sample(sorted(kinds) * (1 + troubles // len(kinds)), troubles)
         for name in names:
-            self.at(self.random.uniform(300, max(3000.0, self.until_s - 3600)), TROUBLES[name], self)
+            self.at(self.random.uniform(300, max(3000.0, self.until_s - 3600)), kinds[name], self)
         while self.queue and self.queue[0][0] < self.until_s:
             self.now, _, what = heapq.heappop(self.queue)
             what()
@@ -271,6 +274,24 @@ def reports_lost(story: Story) -> None:
         story.at(900, setattr, host, "lost", False)
 
 
+def network_lost(story: Story) -> None:
+    """Take the network of all VMs of some servers away, and leave them healthy."""
+    for server in story.some(5):
+        vms = [vm for vm in story.vms.values() if vm.server == server]
+        for vm in vms:
+            vm.network = Network.DOWN
+        story.report(story.hosts[server], full=True)
+        story.at(story.random.uniform(20, 3000), network_back, story, vms)
+
+
+def network_back(story: Story, vms: list[Machine]) -> None:
+    """Give VMs their network back, wherever they are."""
+    for vm in vms:
+        vm.network = Network.UP
+    for server in sorted({vm.server for vm in vms}):
+        story.report(story.hosts[server], full=True)
+
+
 def broker_down(story: Story) -> None:
     """Let nobody write for a while."""
     story.gaps.append((story.now, story.now + story.random.uniform(20, 400)))
@@ -290,3 +311,12 @@ TROUBLES: dict[str, Callable[[Story], None]] = {
         broker_down,
     )
 }
+CHANGES: dict[str, Callable[[Story], None]] = {
+    what.__name__: what
+    for what in (
+        network_lost,
+        broker_down,
+        restarts_fail,
+    )
+}
+"""What happens in stories of rollouts and their like: those of seeds from FIRST_OF_CHANGES on."""
