@@ -8,7 +8,17 @@ import typer
 
 from streams.cli.exits import Exit, Failure
 from streams.cli.options import By, ConfigFile, Json, Reason, finish, one_of, say, say_json, say_rows, settings, when
-from streams.cli.topic_state import as_dict, cluster_of_finding, command, command_id, histories, newest, now_ms, signed
+from streams.cli.topic_state import (
+    as_dict,
+    cluster_of_finding,
+    command,
+    command_id,
+    histories,
+    newest,
+    now_ms,
+    signed,
+    standing_for,
+)
 
 if TYPE_CHECKING:
     from schemas.outputs import Finding, Subject
@@ -95,7 +105,7 @@ def ack(id_: Id, by: By, reason: Reason = "", config: ConfigFile = None, as_json
 
 @app.command()
 def close(id_: Id, by: By, reason: Reason, config: ConfigFile = None, as_json: Json = False) -> int:
-    """Close a finding; while its condition lasts it does not open again."""
+    """Close a finding; while its condition lasts it does not open again. A brake is released, not closed (exit 4)."""
     name, why = signed(by, reason)
     return _sent(finish(_send(settings(config), id_, "Close", name, why)), "close asked for", as_json=as_json)
 
@@ -109,6 +119,15 @@ async def _send(config: Config, wanted: str, kind: str, by: str, reason: str) ->
     if finding.state == "CLOSED":
         message = f"finding {finding.id[:12]} is closed already: {finding.close_reason}"
         raise Failure(message)
+    standing = (
+        standing_for(finding.id, await newest(config, "decisions")) if kind == "Close" and finding.latched else []
+    )
+    if standing:
+        message = (
+            f"{', '.join(each.action for each in standing)} of {standing[0].scope} stand for finding {finding.id[:12]}; "
+            f"`leapwatch decisions release {finding.id[:12]}` lifts them, and closes it"
+        )
+        raise Failure(message, Exit.REFUSED)
     make = commands.Close if kind == "Close" else commands.Acknowledge
     await command(config, make(command_id(), cluster_of_finding(finding), finding.id, by, reason, now_ms()))
     return finding

@@ -27,14 +27,22 @@ async def histories(config: Config, topic: str) -> dict[str, list[Any]]:
     return found
 
 
-async def newest(config: Config, topic: str) -> dict[str, Any]:
-    """Return the newest record of each id on `topic`; what history it has is not kept."""
+async def ends(config: Config, topic: str) -> dict[int, int]:
+    """Return where each lane of `topic` (without its prefix) ends now: what comes after is news."""
+    from streams.kafka.plain import reader
+
+    async with reader(config) as connected:
+        return await connected.ends(config.kafka.prefix + topic)
+
+
+async def newest(config: Config, topic: str, since: dict[int, int] | None = None) -> dict[str, Any]:
+    """Return the newest record of each id on `topic`, or on it from the offsets `since`; no history is kept."""
     from schemas import codec
     from streams.kafka.plain import reader
 
     found: dict[str, Any] = {}
     async with reader(config) as connected:
-        async for record in connected.read(config.kafka.prefix + topic):
+        async for record in connected.read(config.kafka.prefix + topic, since=since):
             if record.value is not None:
                 read = codec.decode(record.value)
                 found[read.id] = read
@@ -70,6 +78,15 @@ def cluster_of_decision(decision: Decision) -> str:
 
     kind, _, name = decision.scope.partition(":")
     return name if kind == "cluster" else EVERYONE
+
+
+def standing_for(finding_id: str, decisions: dict[str, Decision]) -> list[Decision]:
+    """Return what was decided for a finding and still stands."""
+    return [
+        decision
+        for decision in decisions.values()
+        if finding_id in decision.finding_ids and decision.state not in {"RELEASED", "REFUSED"}
+    ]
 
 
 def as_dict(record: Any) -> dict[str, Any]:
@@ -108,6 +125,8 @@ __all__ = [
     "cluster_of_finding",
     "command",
     "command_id",
+    "ends",
     "histories",
     "newest",
+    "standing_for",
 ]

@@ -19,7 +19,7 @@ from schemas.rca import RcaArticle
 from schemas.telemetry import EVERYONE, Batch
 from streams.config.thresholds import Thresholds
 from streams.engine.facts import FactsState, passed_on
-from streams.engine.policy import PolicyState, decide, release
+from streams.engine.policy import PolicyState, decide, release, standing_for
 
 Output = Finding | Decision | RcaArticle
 """What an engine answers; what `Runner.feed` returns."""
@@ -130,7 +130,7 @@ class Cluster:
             if isinstance(row, Release):
                 outputs += self._release(row, frame)
             elif isinstance(row, Close):
-                outputs += self._dismiss(row.finding_id, frame, f"closed by {row.by}: {row.reason}")
+                outputs += self._close(row, frame)
         return outputs
 
     def finding(self, frame: FindingFrame) -> list[Output]:
@@ -233,6 +233,22 @@ class Cluster:
                     outputs += [stamped, *decide(stamped, self.policy, self.thresholds.policy)]
                     outputs += self._tell_followers(stamped, frame)
         return outputs
+
+    def _close(self, command: Close, frame: BatchFrame) -> list[Output]:
+        """Close a finding; not a latched one while what was decided for it stands: a Release alone lifts that."""
+        standing = standing_for(command.finding_id, self.policy)
+        for detector in self.detectors.values() if standing else ():
+            for known in detector.state.openings.open.values():
+                if known.finding.id == command.finding_id and known.finding.latched and not known.dismissed:
+                    refused = f"{command.by}: {command.reason}; {', '.join(standing)} stand: release them"
+                    known.finding = dataclasses.replace(
+                        known.finding,
+                        state=FindingState.UPDATED,
+                        at_ms=frame.at_ms,
+                        facts={**known.finding.facts, "close_refused": refused},
+                    )
+                    return [self._stamped(known.finding)]
+        return self._dismiss(command.finding_id, frame, f"closed by {command.by}: {command.reason}")
 
     def _release(self, command: Release, frame: BatchFrame) -> list[Output]:
         decisions, latches = release(command, frame.at_ms, self.policy)

@@ -153,19 +153,22 @@ def release(command: Release, at_ms: int, state: PolicyState) -> tuple[list[Deci
         state.decisions[decision.id] = released
         lifted.append(released)
         latches.extend(
-            finding_id for finding_id in decision.finding_ids if not _holds(state, finding_id) or finding_id in latches
+            finding_id
+            for finding_id in decision.finding_ids
+            if not standing_for(finding_id, state) or finding_id in latches
         )
     if not lifted:
         latches = [command.target_id]
     return lifted, list(dict.fromkeys(latches))
 
 
-def _holds(state: PolicyState, finding_id: str) -> bool:
-    """Tell whether any decision made for this finding still stands."""
-    return any(
-        finding_id in decision.finding_ids and decision.state != DecisionState.RELEASED
+def standing_for(finding_id: str, state: PolicyState) -> list[str]:
+    """Return the actions that were decided for a finding and still stand, in the order of the decisions."""
+    return [
+        decision.action
         for decision in state.decisions.values()
-    )
+        if finding_id in decision.finding_ids and decision.state != DecisionState.RELEASED
+    ]
 
 
 def _remember(state: PolicyState, decision: Decision) -> None:

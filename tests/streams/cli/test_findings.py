@@ -10,7 +10,8 @@ from schemas.commands import Acknowledge, Close
 from schemas.outputs import Subject
 from streams.cli.exits import Exit
 from streams.cli.findings import subject
-from tests.streams.cli.log import FINDING, Run, held, place
+from streams.cli.main import main
+from tests.streams.cli.log import DECISION, FINDING, Run, held, place
 
 pytestmark = pytest.mark.embedded
 
@@ -48,6 +49,22 @@ def test_what_is_closed_is_not_closed_again(bootstrap: str, run: Run) -> None:
 
     assert Exit.USAGE == run("findings", "close", "ffff", "--by", "ann", "--reason", "drill")[0]
     assert [] == held(bootstrap, "t.operator")
+
+
+def test_a_brake_is_not_closed_while_its_decisions_stand(
+    bootstrap: str, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place(bootstrap, "findings", dataclasses.replace(FINDING, latched=True))
+    place(bootstrap, "decisions", DECISION)
+
+    assert Exit.REFUSED == main(["findings", "close", "ffff", "--by", "ann", "--reason", "drill"])
+    assert (
+        "stop-updates of cluster:c1 stand for finding ffffffffffff: `leapwatch decisions release"
+        in capsys.readouterr().err
+    )
+    assert [] == held(bootstrap, "t.operator")
+    place(bootstrap, "decisions", dataclasses.replace(DECISION, state="RELEASED", by="bob"))
+    assert Exit.OK == run("findings", "close", "ffff", "--by", "ann", "--reason", "drill")[0]
 
 
 def test_a_subject_is_one_phrase() -> None:

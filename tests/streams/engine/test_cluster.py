@@ -147,6 +147,40 @@ def test_a_latch_goes_with_the_last_decision_made_for_it() -> None:
     assert "released by bob: mended" == closed[0].close_reason
 
 
+def test_a_close_of_the_brake_is_refused_while_its_decisions_stand_and_says_so() -> None:
+    """Nothing is lifted by it; after the release of one decision it is refused for the other's sake."""
+    runner, log = braked()
+    outputs = runner.feed(log.frames)
+    brake = next(found for found in findings(outputs) if found.detector == "hi_threshold")
+    made = [output for output in outputs if isinstance(output, Decision)]
+    (refused,) = findings(give(runner, log, 70, Close("a", "c1", brake.id, "ada", "a drill")))
+    assert (FindingState.UPDATED, "ada: a drill; stop-updates, disable-healing stand: release them") == (
+        refused.state,
+        refused.facts["close_refused"],
+    )
+
+    give(runner, log, 71, Release("b", "c1", made[0].id, "bob", "known"))
+    (refused,) = findings(give(runner, log, 72, Close("c", "c1", brake.id, "ada", "a drill")))
+    assert "ada: a drill; disable-healing stand: release them" == refused.facts["close_refused"]
+    assert {"RELEASED", "PROPOSED"} == {each.state for each in runner.clusters["c1"].policy.decisions.values()}
+
+
+def test_a_latched_finding_for_which_nothing_was_decided_may_be_closed() -> None:
+    runner, log = braked()
+    server = next(found for found in findings(runner.feed(log.frames)) if found.detector == "server_hi")
+    (closed,) = findings(give(runner, log, 70, Close("a", "c1", server.id, "ada", "back")))
+
+    assert (True, FindingState.CLOSED, "closed by ada: back") == (closed.latched, closed.state, closed.close_reason)
+
+
+def test_a_latched_finding_for_which_nothing_was_decided_is_released_by_its_id() -> None:
+    runner, log = braked()
+    server = next(found for found in findings(runner.feed(log.frames)) if found.detector == "server_hi")
+    (closed,) = findings(give(runner, log, 70, Release("a", "c1", server.id, "ada", "back")))
+
+    assert (server.id, FindingState.CLOSED, "released by ada: back") == (closed.id, closed.state, closed.close_reason)
+
+
 def test_of_two_releases_the_first_in_the_log_wins() -> None:
     runner, log = braked()
     made = [output for output in runner.feed(log.frames) if isinstance(output, Decision)]
