@@ -119,12 +119,11 @@ async def _send(config: Config, wanted: str, kind: str, by: str, reason: str) ->
     if finding.state == "CLOSED":
         message = f"finding {finding.id[:12]} is closed already: {finding.close_reason}"
         raise Failure(message)
-    standing = (
-        standing_for(finding.id, await newest(config, "decisions")) if kind == "Close" and finding.latched else []
-    )
-    if standing:
+    decided = await newest(config, "decisions") if kind == "Close" and finding.latched else {}
+    if standing := standing_for(finding.id, decided):
+        actions = ", ".join(decision.action for decision in standing)
         message = (
-            f"{', '.join(each.action for each in standing)} of {standing[0].scope} stand for finding {finding.id[:12]}; "
+            f"{actions} of {standing[0].scope} stand for finding {finding.id[:12]}; "
             f"`leapwatch decisions release {finding.id[:12]}` lifts them, and closes it"
         )
         raise Failure(message, Exit.REFUSED)

@@ -59,7 +59,7 @@ def test_a_brake_is_not_closed_while_its_decisions_stand(
 
     assert Exit.REFUSED == main(["findings", "close", "ffff", "--by", "ann", "--reason", "drill"])
     assert (
-        "stop-updates of cluster:c1 stand for finding ffffffffffff: `leapwatch decisions release"
+        "stop-updates of cluster:c1 stand for finding ffffffffffff; `leapwatch decisions release"
         in capsys.readouterr().err
     )
     assert [] == held(bootstrap, "t.operator")
