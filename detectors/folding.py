@@ -22,6 +22,7 @@ from detectors.views import (
     SPOKEN_BUCKET_MS,
     SPOKEN_KEPT_MS,
     STARTS_KEPT,
+    TURNS_KEPT,
     WORDS_KEPT,
     News,
     Quiet,
@@ -34,7 +35,7 @@ from detectors.views import (
 from schemas.columns import unpack_vms
 from schemas.inventory import InventoryComplete, Region, Removed, Server, Service, Subscription, Vm
 from schemas.outputs import Evidence
-from schemas.source import GuestEvent, GuestKind, MaintenanceEvent, VmReport
+from schemas.source import GaState, GuestEvent, GuestKind, MaintenanceEvent, VmReport
 from schemas.telemetry import HostRow
 
 
@@ -203,6 +204,8 @@ class Folding(Announcements):
         # Of an older incarnation too: the guest's own lane may have told of the next one already.
         start.clean = report.clean
         start.ga_version = report.ga_version or start.ga_version
+        if not start.turns or start.turns[-1][1] != report.ga:
+            self._turn(index, at_ms, vm, start, report.ga)
         if report.ga in CONTACT_GA:
             self._contact(vm, start, at_ms)
         if start is not vm.start:
@@ -217,6 +220,14 @@ class Folding(Announcements):
         if report.network != vm.network:
             self.news.network_changes.append((vm.vm, vm.network))
             vm.network, vm.network_from_ms = report.network, at_ms
+
+    def _turn(self, index: int, at_ms: int, vm: VmView, start: Start, ga: str) -> None:
+        """Note that its host agent calls a guest agent something else now."""
+        start.turns.append((at_ms, ga))
+        del start.turns[:-TURNS_KEPT]
+        self.news.turns.append((index, vm.vm, start))
+        if ga == GaState.READY:
+            start.ready_ms = min(at_ms, at_ms if start.ready_ms is None else start.ready_ms)
 
     def _started(
         self, vm: VmView, incarnation: int, server: str, at_ms: int, source: str, evidence: Evidence
@@ -288,6 +299,8 @@ class Folding(Announcements):
         start.ga_version = event.ga_version or start.ga_version
         if start is vm.start:
             vm.ga_version = event.ga_version or vm.ga_version
+        if event.kind == GuestKind.READY:
+            start.ready_ms = min(at_ms, at_ms if start.ready_ms is None else start.ready_ms)
         if event.kind in CONTACT_KINDS:
             self._contact(vm, start, at_ms)
 

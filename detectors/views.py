@@ -36,6 +36,9 @@ SPOKEN_BUCKET_MS = 10_000
 WORDS_KEPT = 24
 """Words of its guest agent kept of one VM (heartbeats apart): a recycling of fifteen minutes has about twenty."""
 
+TURNS_KEPT = 8
+"""Changes of what a host agent calls a guest agent kept of one incarnation: an orderly life has four."""
+
 CONTACT_KINDS = (GuestKind.BUSY, GuestKind.READY, GuestKind.HEARTBEAT)
 CONTACT_GA = (GaState.BUSY, GaState.READY)
 
@@ -63,6 +66,10 @@ class Start:
     """The least stamp of what ended it: a later incarnation, healing, deallocation, its server no longer naming it."""
     replaced: bool = False
     """Ended by a later incarnation."""
+    ready_ms: int | None = None
+    """The least stamp at which its own or its host agent called it READY."""
+    turns: list[tuple[int, str]] = field(default_factory=list)
+    """(at_ms, ga): what its host agent called its guest agent, each time that changed; at most TURNS_KEPT."""
 
 
 @dataclass(slots=True)
@@ -215,6 +222,8 @@ class News:
     ended: list[tuple[str, Start]] = field(default_factory=list)
     ga_changes: list[tuple[str, str]] = field(default_factory=list)
     """(vm, ga before)."""
+    turns: list[tuple[int, str, Start]] = field(default_factory=list)
+    """(row index, vm, start) of each entry of `Start.turns` made now, of older incarnations too."""
     heard: list[str] = field(default_factory=list)
     """Servers that reported."""
     back: list[str] = field(default_factory=list)

@@ -26,6 +26,7 @@ from schemas.source import (
     VmReport,
 )
 from schemas.telemetry import HostRow, Row
+from tests.contract.upgrades import FIRST_OF_UPGRADES, UPGRADES, furnish
 from tests.kit import START_MS
 
 CLUSTER = "c1"
@@ -49,6 +50,9 @@ class Machine:
     """Starts that are still to fail."""
     says: bool = False
     """A start that fails says so."""
+    group: str = ""
+    service: str = ""
+    update_domain: int = 0
 
 
 @dataclass(slots=True)
@@ -82,6 +86,9 @@ class Story:
         for vm in self.vms.values():
             self.at(self.random.uniform(0, 5), self.start, vm)
         kinds = TROUBLES if seed < FIRST_OF_CHANGES else CHANGES
+        if seed >= FIRST_OF_UPGRADES:
+            furnish(self)
+            kinds = {**UPGRADES, **{name: TROUBLES[name] for name in ("reboot", "silent_server", "broker_down")}}
         names = self.random.sample(sorted(kinds) * (1 + troubles // len(kinds)), troubles)
         for name in names:
             self.at(self.random.uniform(300, max(3000.0, self.until_s - 3600)), kinds[name], self)

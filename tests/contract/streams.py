@@ -75,7 +75,10 @@ def inventory(story: Story) -> Batch:
     servers = [
         Server(CLUSTER, name, n % 3, f"r{n % 2}", "dc1", "region1") for n, name in enumerate(sorted(story.hosts))
     ]
-    vms = [Vm(vm.name, CLUSTER, vm.server) for vm in story.vms.values()]
+    vms = [
+        Vm(vm.name, CLUSTER, vm.server, group=vm.group, update_domain=vm.update_domain, service=vm.service)
+        for vm in story.vms.values()
+    ]
     rows: tuple[Row, ...] = (*servers, *vms, InventoryComplete(CLUSTER, len(servers), len(vms)))
     before_ms = START_MS - 1000
     return Batch(CLUSTER, "inventory", "inventory", "id", 0, tuple(range(len(rows))), (before_ms,) * len(rows), rows)

@@ -85,3 +85,20 @@ def test_the_picture_does_not_hang_on_how_lanes_interleave() -> None:
 
     assert all(ends[0].servers == end.servers and ends[0].quiets == end.quiets for end in ends)
     assert all(ends[0].vms == end.vms for end in ends)
+
+
+def test_what_a_host_agent_called_an_older_incarnation_is_remembered() -> None:
+    """The guest's own lane has told of incarnation 2 before the host's reports of incarnation 1 are read."""
+    log = Log().guest(5, "v1", "START").guest(90, "v1", "START", incarnation=2)
+    log.host(10, "s1", [vm("v1", 1, "STARTING")]).host(20, "s1", [vm("v1", 1, "READY")])
+    log.host(30, "s1", [vm("v1", 1, "READY", network="DOWN")]).host(40, "s1", [vm("v1", 1, "SILENT")])
+    first, second = pictured(log).vms["v1"].starts
+
+    assert [(log.ms(10), "STARTING"), (log.ms(20), "READY"), (log.ms(40), "SILENT")] == first.turns
+    assert (log.ms(20), None) == (first.ready_ms, second.ready_ms)
+
+
+def test_ready_is_the_least_stamp_of_both_agents() -> None:
+    log = Log().host(30, "s1", [vm("v1", 1, "READY")]).guest(20, "v1", "READY").guest(40, "v1", "READY")
+
+    assert log.ms(20) == pictured(log).vms["v1"].starts[0].ready_ms
