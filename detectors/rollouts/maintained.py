@@ -24,6 +24,7 @@ from detectors.rollouts.windows import (
 )
 from detectors.upkeep import WaveView
 from detectors.views import ClusterState, ServerView, VmView
+from schemas.outputs import Evidence
 from schemas.source import MaintenanceEvent, MaintenanceKind
 
 FRESH_MS = 600_000
@@ -39,6 +40,17 @@ _SERVER_KINDS = (
 )
 
 
+ENDS: dict[str, tuple[str, ...]] = {
+    MaintenanceKind.NODE_REBOOT_COMPLETED: (MaintenanceKind.NODE_REBOOT_STARTED,),
+    MaintenanceKind.SERVER_UPDATE_COMPLETED: (MaintenanceKind.SERVER_UPDATE_STARTED,),
+    MaintenanceKind.SERVER_UPDATE_FAILED: (MaintenanceKind.SERVER_UPDATE_STARTED,),
+    MaintenanceKind.COMPONENT_UPDATE_COMPLETED: (MaintenanceKind.COMPONENT_UPDATE_STARTED,),
+    MaintenanceKind.VM_UPDATE_COMPLETED: (MaintenanceKind.VM_UPDATE_STARTED,),
+    MaintenanceKind.VM_UPDATE_FAILED: (MaintenanceKind.VM_UPDATE_STARTED,),
+}
+"""Kinds of events that end what others began."""
+
+
 @dataclass(frozen=True, slots=True)
 class Restart:
     """One VM restarted for maintenance."""
@@ -48,8 +60,25 @@ class Restart:
     wave: WaveView
 
 
-def restarts(event: MaintenanceEvent, at_ms: int, picture: Picture) -> list[Restart]:
-    """Return the VMs that an event restarts for the maintenance of a wave, in order of name; none where it does not."""
+@dataclass(slots=True)
+class Running:
+    """An update of a wave that has begun."""
+
+    wave: str
+    kind: str
+    """Of the event that began it."""
+    what: str
+    """Its server or VM."""
+    from_ms: int
+    evidence: Evidence
+    until_ms: int | None = None
+
+
+def restarts(event: MaintenanceEvent, at_ms: int, picture: Picture, arrived: Iterable[str] = ()) -> list[Restart]:
+    """Return the VMs that an event restarts for the maintenance of a wave, in order of name; none where it does not.
+
+    `arrived`: VMs that maintenance events moved to its server, which its last report may not name yet.
+    """
     state = picture.state
     if event.kind == MaintenanceKind.VM_UPDATE_STARTED and event.vm is not None:
         wave = wave_named(state, event)
@@ -61,7 +90,7 @@ def restarts(event: MaintenanceEvent, at_ms: int, picture: Picture) -> list[Rest
     if wave is None and not _nameless(event):
         return []
     found = []
-    for name in _vms_on(event.server, at_ms, picture):
+    for name in _vms_on(event.server, at_ms, picture, arrived):
         known = wave or _under_way(state, name, at_ms)
         if known is not None:
             found.append(Restart(name, event.server, known))
@@ -97,12 +126,12 @@ def _under_way(state: ClusterState, vm: str, at_ms: int) -> WaveView | None:
     return min(waves, key=lambda wave: (wave.scheduled_end_ms, wave.wave), default=None)
 
 
-def _vms_on(server: str, at_ms: int, picture: Picture) -> list[str]:
+def _vms_on(server: str, at_ms: int, picture: Picture, arrived: Iterable[str]) -> list[str]:
     """Return the VMs that were on a server at `at_ms`, in order of name."""
     known = picture.servers.get(server)
     names: Iterable[str] = picture.vms
     if known is not None and known.vms and at_ms - FRESH_MS < known.heard_ms <= at_ms:
-        names = known.vms
+        names = {*known.vms, *arrived}
     return sorted(name for name in names if name in picture.vms and place_of(picture.vms[name], at_ms) == server)
 
 

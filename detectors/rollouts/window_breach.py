@@ -24,7 +24,9 @@ from detectors.rollouts.breaches import (
     said,
 )
 from detectors.rollouts.maintained import (
+    ENDS,
     Restart,
+    Running,
     node_updated,
     outside,
     redeployed_in_other,
@@ -41,6 +43,8 @@ from schemas.source import HOST_AGENT, MAINTENANCE, MaintenanceEvent, Maintenanc
 
 WAVES_KEPT_OF_VM = 8
 """Waves remembered in which one VM was restarted; how many VMs there are, the picture bounds."""
+ARRIVED_KEPT = 64
+"""VMs that came to one server: more than it holds; how many servers there are, the picture bounds."""
 RUNNING_MOST = 20_000
 """Updates of waves under way: as many as a cluster may have servers; the oldest goes first."""
 
@@ -58,25 +62,13 @@ class Config:
 
 
 @dataclass(slots=True)
-class Running:
-    """An update of a wave that has begun."""
-
-    wave: str
-    kind: str
-    """Of the event that began it."""
-    what: str
-    """Its server or VM."""
-    from_ms: int
-    evidence: Evidence
-    until_ms: int | None = None
-
-
-@dataclass(slots=True)
 class State(BaseState):
     """Who was restarted in which wave, what runs, and what is open."""
 
     restarted: dict[str, dict[str, int]] = field(default_factory=dict)
     """VM to wave to the stamp of its first restart in it; as long as the picture knows the wave."""
+    arrived: dict[str, list[str]] = field(default_factory=dict)
+    """Server to the VMs that were healed or redeployed to it; the newest ARRIVED_KEPT."""
     running: dict[str, Running] = field(default_factory=dict)
     """By the id of the event that began it, in order of arrival."""
     ends: dict[str, int] = field(default_factory=dict)
@@ -85,16 +77,6 @@ class State(BaseState):
     """Redeploys whose node is still to be judged: event_id to (VM, wave)."""
     breaches: dict[str, Breach] = field(default_factory=dict)
     """By the key of the opening."""
-
-
-_ENDS: dict[str, tuple[str, ...]] = {
-    MaintenanceKind.NODE_REBOOT_COMPLETED: (MaintenanceKind.NODE_REBOOT_STARTED,),
-    MaintenanceKind.SERVER_UPDATE_COMPLETED: (MaintenanceKind.SERVER_UPDATE_STARTED,),
-    MaintenanceKind.SERVER_UPDATE_FAILED: (MaintenanceKind.SERVER_UPDATE_STARTED,),
-    MaintenanceKind.COMPONENT_UPDATE_COMPLETED: (MaintenanceKind.COMPONENT_UPDATE_STARTED,),
-    MaintenanceKind.VM_UPDATE_COMPLETED: (MaintenanceKind.VM_UPDATE_STARTED,),
-    MaintenanceKind.VM_UPDATE_FAILED: (MaintenanceKind.VM_UPDATE_STARTED,),
-}
 
 
 class WindowBreach(Detector[Config, State]):
@@ -137,7 +119,10 @@ class WindowBreach(Detector[Config, State]):
         findings: list[Finding] = []
         for index, event in picture.news.maintenance:
             at_ms, evidence = frame.batch.at_ms[index], frame.evidence(index)
-            if event.kind in _ENDS:
+            if event.vm is not None and event.to_server is not None and event.to_server in picture.servers:
+                arrived = self.state.arrived.setdefault(event.to_server, [])
+                arrived[:] = [*(vm for vm in arrived if vm != event.vm), event.vm][-ARRIVED_KEPT:]
+            if event.kind in ENDS:
                 findings += self._ended(event, at_ms, frame, picture)
             elif event.kind == MaintenanceKind.VM_REDEPLOYED and event.vm is not None:
                 findings += self._redeployed(event, event.vm, frame, picture)
@@ -150,6 +135,8 @@ class WindowBreach(Detector[Config, State]):
     def _removed(self, frame: Frame, picture: Picture) -> list[Finding]:
         """Close what was said of VMs that are gone; updates of servers that are gone will not end."""
         findings: list[Finding] = []
+        for server in picture.news.removed_servers:
+            self.state.arrived.pop(server, None)
         for key, breach in list(self.state.breaches.items()):
             if breach.rule in VM_TITLES and not any(vm in picture.vms for vm in breach.vms):
                 findings += self._close(key, frame, "removed")
@@ -165,7 +152,7 @@ class WindowBreach(Detector[Config, State]):
     def _restarted(
         self, event: MaintenanceEvent, at_ms: int, evidence: Evidence, frame: BatchFrame, picture: Picture
     ) -> list[Finding]:
-        found = restarts(event, at_ms, picture)
+        found = restarts(event, at_ms, picture, self.state.arrived.get(event.server or "", ()))
         broken: dict[tuple[str, str], list[Restart]] = {}
         for restart in found:
             for rule in self._broken(restart, at_ms, picture):
@@ -292,7 +279,7 @@ class WindowBreach(Detector[Config, State]):
         what = event.vm if event.kind.startswith("VM_") else event.server
         findings: list[Finding] = []
         for key, known in list(self.state.running.items()):
-            if known.what != what or known.kind not in _ENDS[event.kind] or known.from_ms > at_ms:
+            if known.what != what or known.kind not in ENDS[event.kind] or known.from_ms > at_ms:
                 continue
             known.until_ms = at_ms if known.until_ms is None else min(at_ms, known.until_ms)
             if known.until_ms <= self.state.ends.get(known.wave, 0):
@@ -381,9 +368,7 @@ class WindowBreach(Detector[Config, State]):
         return [] if breach is None else tell(self.state, key, frame, **said(breach, picture))
 
     def _judge_quiet(self, key: str, frame: DueFrame, picture: Picture) -> list[Finding]:
-        breach = self.state.breaches.get(key)
-        if breach is None:
-            return []
+        breach = self.state.breaches[key]
         quiet_ms = round(self.config.quiet_s * 1000)
         over_ms = picture.limit_passed_ms(self.feeds, breach.last_ms, quiet_ms, known_ms=frame.due_ms)
         if over_ms > frame.due_ms:

@@ -35,6 +35,9 @@ INTERVAL_S = 60
 FIRST_OF_CHANGES = 100
 """Stories of this seed and greater ones are of rollouts and their like (see CHANGES)."""
 
+FIRST_OF_WAVES = 300
+"""Stories of this seed and greater ones are of planned maintenance (see WAVES)."""
+
 
 @dataclass(slots=True)
 class Machine:
@@ -81,14 +84,17 @@ class Story:
         self.queue: list[tuple[float, int, Callable[[], None]]] = []
         self.numbers = itertools.count(seed * 1_000_000)
         self.gaps: list[tuple[float, float]] = []
+        self.versions = {"ha": "ha-1", "ga": "ga-1"} | ({"host_os": "os-1"} if seed >= FIRST_OF_WAVES else {})
         for host in self.hosts.values():
             self.at(self.random.uniform(0.1, INTERVAL_S), self.beat, host)
         for vm in self.vms.values():
             self.at(self.random.uniform(0, 5), self.start, vm)
         kinds = TROUBLES if seed < FIRST_OF_CHANGES else CHANGES
-        if seed >= FIRST_OF_UPGRADES:
+        if FIRST_OF_UPGRADES <= seed < FIRST_OF_WAVES:
             furnish(self)
             kinds = {**UPGRADES, **{name: TROUBLES[name] for name in ("reboot", "silent_server", "broker_down")}}
+        elif seed >= FIRST_OF_WAVES:
+            kinds = WAVES
         names = self.random.sample(sorted(kinds) * (1 + troubles // len(kinds)), troubles)
         for name in names:
             self.at(self.random.uniform(300, max(3000.0, self.until_s - 3600)), kinds[name], self)
@@ -126,7 +132,7 @@ class Story:
             START_MS + round(self.now * 1000),
             INTERVAL_S,
             HostState.READY,
-            {"ha": "ha-1", "ga": "ga-1"} if host.full == host.seq else None,
+            self.versions if host.full == host.seq else None,
             block if host.full == host.seq else None,
         )
         if not host.lost:
@@ -299,6 +305,56 @@ def network_back(story: Story, vms: list[Machine]) -> None:
         story.report(story.hosts[server], full=True)
 
 
+def wave(story: Story) -> None:
+    """Announce planned maintenance at short notice; owners and schedule keep to it, or not."""
+    name, now_ms = f"w{next(story.numbers)}", START_MS + round(story.now * 1000)
+    servers = story.some(4)
+    vms = [vm for vm in story.vms.values() if vm.server in servers]
+    story.tell(
+        "WAVE_ANNOUNCED",
+        wave=name,
+        vms=tuple(vm.name for vm in vms),
+        self_service_start_ms=now_ms + 60_000,
+        self_service_end_ms=now_ms + 600_000,
+        scheduled_start_ms=now_ms + 700_000,
+        scheduled_end_ms=now_ms + 1_500_000,
+    )
+    for vm in story.random.sample(vms, min(3, len(vms))):
+        for _ in range(story.random.randint(1, 2)):
+            story.at(story.random.uniform(60, 600), redeployed, story, vm, name)
+    for server in servers:
+        story.at(story.random.uniform(600, 1600), maintained, story, server, name)
+    story.at(1700, lambda: story.tell(story.random.choice(("WAVE_ABORTED", "WAVE_COMPLETED")), wave=name))
+
+
+def redeployed(story: Story, vm: Machine, wave: str) -> None:
+    """Let an owner redeploy a VM; some fail."""
+    code = story.random.choice(("MaintenanceCompleted", "MaintenanceCompleted", "MaintenanceAborted", "RetryLater"))
+    target = story.some(1)[0]
+    story.tell("VM_REDEPLOYED", vm=vm.name, to_server=target, result_code=code, wave=wave)
+    if code == "MaintenanceCompleted":
+        source, vm.server = vm.server, target
+        story.report(story.hosts[source], full=True)
+        story.start(vm)
+
+
+def maintained(story: Story, server: str, wave: str) -> None:
+    """Update a server in a wave."""
+    story.tell("SERVER_UPDATE_STARTED", server=server, wave=wave)
+    story.at(5, story.down, story.hosts[server], 600)
+    story.at(610, lambda: story.tell("SERVER_UPDATE_COMPLETED", server=server, wave=wave))
+
+
+def notice(story: Story) -> None:
+    """Tell of events that are to come, some too late."""
+    for vm in story.random.sample(sorted(story.vms), 3):
+        kind, name = story.random.choice(("Freeze", "Reboot", "Redeploy", "Preempt", "Terminate")), f"n{vm}{story.now}"
+        not_before_ms = START_MS + round((story.now + story.random.uniform(10, 1200)) * 1000)
+        story.tell("SCHEDULED", notice_id=name, event_type=kind, vms=(vm,), not_before_ms=not_before_ms)
+        if story.random.random() < 0.3:
+            story.at(5, lambda name=name: story.tell("CANCELLED", notice_id=name))
+
+
 def broker_down(story: Story) -> None:
     """Let nobody write for a while."""
     story.gaps.append((story.now, story.now + story.random.uniform(20, 400)))
@@ -327,3 +383,5 @@ CHANGES: dict[str, Callable[[Story], None]] = {
     )
 }
 """What happens in stories of rollouts and their like: those of seeds from FIRST_OF_CHANGES on."""
+WAVES: dict[str, Callable[[Story], None]] = {what.__name__: what for what in (wave, notice, broker_down, silent_server)}
+"""What happens in stories of planned maintenance: those of seeds from FIRST_OF_WAVES on."""

@@ -6,12 +6,24 @@ from typing import Any
 
 import pytest
 
+from detectors.rollouts import window_breach
+from detectors.rollouts.window_breach import WAVES_KEPT_OF_VM, State
 from schemas.inventory import Removed
 from schemas.outputs import Severity
+from streams.engine.runner import Runner
 from tests.detectors.rollouts.waved import PLAN_S, SELF_S, announce, breaches, cluster, redeploy, rules, update, waved
-from tests.kit import Log, run, short
+from tests.kit import Log, run, short, vm
 
 DAY_S = 86_400
+
+
+def state_after(log: Log) -> State:
+    """Return what the detector remembers after a log."""
+    runner = Runner(0, only=["window_breach"])
+    run(log.frames, runner=runner)
+    state = runner.clusters["c1"].detectors["window_breach"].state
+    assert isinstance(state, State)
+    return state
 
 
 def test_a_wave_that_keeps_its_promises_breaks_nothing() -> None:
@@ -371,3 +383,42 @@ def test_what_a_forgotten_wave_did_is_forgotten() -> None:
 
     assert ["past-window-end"] == [finding.subject.signature for finding in findings if finding.state == "OPEN"]
     assert "nothing was heard of the wave for four months" == findings[-1].close_reason
+
+
+def test_a_vm_that_has_just_come_to_a_server_is_restarted_with_it() -> None:
+    """s3's last report, which names another VM alone, is from before."""
+    log = waved().host(SELF_S[0] - 5, "s3", vms=[vm("v9")], versions={"host_os": "os-2"})
+    log = redeploy(log, SELF_S[0], "v1", "s3")
+
+    found = sorted(rules(update(log, SELF_S[0] + 50, "s3")))
+    assert ["after-self-service 1", "outside-window 1", "unannounced 1"] == found
+
+
+def test_what_came_to_a_server_that_is_removed_is_forgotten() -> None:
+    log = redeploy(waved(), SELF_S[0], "v1", "s3")
+    assert {"s3": ["v1"]} == state_after(log).arrived
+
+    assert {} == state_after(log.batch("inventory", [(SELF_S[0] + 5, Removed("server", "s3"))])).arrived
+
+
+def test_updates_under_way_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window_breach, "RUNNING_MOST", 1)
+    log = update(update(waved(), PLAN_S[0], for_s=None), PLAN_S[0], "s2", for_s=None)
+
+    assert ["s2"] == [known.what for known in state_after(log).running.values()]
+
+
+def test_an_update_removed_with_its_server_leaves_the_others_open() -> None:
+    log = update(update(waved(), PLAN_S[0], for_s=None), PLAN_S[0], "s2", for_s=None).clocks(PLAN_S[1] + 100)
+    log.batch("inventory", [(PLAN_S[1] + 200, Removed("server", "s1")), (PLAN_S[1] + 200, Removed("vm", "v9"))])
+
+    assert ["OPEN", "UPDATED"] == [finding.state for finding in breaches(log)]
+
+
+def test_what_is_remembered_of_one_vm_has_a_bound() -> None:
+    """Nine waves restart it; each of them outside its window, so that nothing but its past counts."""
+    log = cluster()
+    for n in range(WAVES_KEPT_OF_VM + 1):
+        update(announce(log, f"w{n}", 10 * n), 10 * n + 1, wave=f"w{n}", for_s=2)
+
+    assert [f"w{n + 1}" for n in range(WAVES_KEPT_OF_VM)] == list(state_after(log).restarted["v1"])
