@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from detectors.announced import WAVE_KINDS, fold_rollout, fold_wave
 from detectors.frames import BatchFrame, FindingFrame
+from detectors.incidents import Incidents
 from detectors.upkeep import RolloutView, WaveView
 from schemas.fleet import ClusterFacts
 from schemas.outputs import Evidence, Finding, FindingState
@@ -60,6 +61,7 @@ class FleetState:
     clusters: dict[str, FleetCluster] = field(default_factory=dict)
     open: dict[str, OpenInCluster] = field(default_factory=dict)
     """By finding id, in order of arrival."""
+    incidents: Incidents = field(default_factory=Incidents)
     dropped: int = 0
     """Clusters or findings not kept because a bound was reached."""
 
@@ -93,6 +95,7 @@ class FleetState:
     def take(self, frame: FindingFrame) -> None:
         """Take a finding of a cluster: what is closed is forgotten."""
         finding = frame.finding
+        self.incidents.take(finding)
         if finding.state == FindingState.CLOSED:
             self.open.pop(finding.id, None)
             return

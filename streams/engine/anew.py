@@ -231,9 +231,12 @@ def _conclusion(finding: Finding) -> tuple[object, ...]:
 
 def _decisions(cluster: Cluster, published: Published) -> list[Output]:
     """Return decisions that were never published; what older code decided stays decided until a person releases it."""
-    scope = f"cluster:{cluster.name}"
     for decision in published.decisions.values():
-        if decision.scope == scope and decision.state != DecisionState.RELEASED:
+        # The fleet engine decides what is wider than a cluster, and each cluster what is its own.
+        own = (
+            not decision.scope.startswith("cluster:") if cluster.fleet else decision.scope == f"cluster:{cluster.name}"
+        )
+        if own and decision.state != DecisionState.RELEASED:
             cluster.policy.decisions.setdefault(decision.id, decision)
     return [decision for decision in cluster.policy.decisions.values() if decision.id not in published.decisions]
 

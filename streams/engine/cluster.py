@@ -14,18 +14,20 @@ from detectors.frames import BatchFrame, ClocksFrame, DueFrame, FindingFrame, Fr
 from detectors.lanes import Lanes
 from detectors.picture import ClusterState, FleetPicture, Picture
 from schemas.commands import Close, Release
+from schemas.fleet import Incident
 from schemas.outputs import Decision, Evidence, Finding, FindingState, Severity, Subject
 from schemas.rca import RcaArticle
 from schemas.telemetry import EVERYONE, Batch
 from streams.config.thresholds import Thresholds
 from streams.engine.facts import FactsState, passed_on
+from streams.engine.incidents import IncidentsTold
 from streams.engine.policy import PolicyState, decide, release, standing_for
 
 Output = Finding | Decision | RcaArticle
 """What an engine answers; what `Runner.feed` returns."""
-Told = Output | Batch
-"""All that an engine writes: its answers, and what the topic `fleet` is told: facts of a cluster as a Batch, and events
-that concern more than it. What `Runner.tell` returns."""
+Told = Output | Batch | Incident
+"""All that an engine writes: its answers; what the topic `fleet` is told, facts of a cluster as a Batch and events that
+concern more than it; the fleet engine's incidents. What `Runner.tell` returns."""
 
 
 @dataclass(slots=True)
@@ -44,6 +46,7 @@ class SavedCluster:
     configured: bool = False
     """Whether these thresholds were taken from the log."""
     facts: FactsState = field(default_factory=FactsState)
+    incidents: IncidentsTold = field(default_factory=IncidentsTold)
 
 
 @dataclass(slots=True)
@@ -65,6 +68,7 @@ class Cluster:
     fleet: bool = False
     """Whether this is the fleet engine's: it has the detectors of the fleet, and those of clusters are not for it."""
     facts: FactsState = field(default_factory=FactsState)
+    incidents: IncidentsTold = field(default_factory=IncidentsTold)
     next_offset: int = 0
     """Frames below this are held already by the snapshot that it was restored from: they are passed over."""
 
@@ -107,6 +111,7 @@ class Cluster:
             lanes=self.picture.lanes if self.name == EVERYONE else None,
             configured=self.configured,
             facts=self.facts,
+            incidents=self.incidents,
         )
 
     def configure(self, thresholds: Thresholds) -> None:
@@ -147,6 +152,14 @@ class Cluster:
         facts = self.facts.due(frame, self.picture) if self.name != EVERYONE else None
         return [] if facts is None else [facts]
 
+    def tell_incidents(self, at_ms: int) -> list[Told]:
+        """Return the incidents that have changed; only the fleet engine knows any."""
+        fleet = self.picture.fleet
+        if not fleet.incidents.changed:
+            return []
+        decisions = list(self.policy.decisions.values())
+        return [*self.incidents.due(at_ms, fleet, self.picture.state.services, decisions)]
+
     def due(self, name: str, frame: DueFrame) -> list[Output]:
         """Ask one detector whose time has come."""
         outputs = self._pass(frame, [name])
@@ -181,6 +194,8 @@ class Cluster:
                 stamped = self._stamped(finding)
                 findings.append(stamped)
                 outputs.append(stamped)
+                if self.fleet:
+                    self.picture.fleet.incidents.take(stamped)
                 outputs += decide(stamped, self.policy, self.thresholds.policy)
         return outputs
 
@@ -278,6 +293,7 @@ def cluster_of(
         positions=saved.positions,
         configured=saved.configured,
         facts=saved.facts,
+        incidents=saved.incidents,
         fleet=fleet,
     )
 

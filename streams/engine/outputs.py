@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.codec import encode
+from schemas.fleet import Incident
 from schemas.outputs import Finding, Progress, SnapshotChunk, SnapshotManifest
 from schemas.rca import RcaArticle
 from schemas.telemetry import Batch, Clocks, Stretch
@@ -45,6 +46,8 @@ def of_outputs(partition: int, outputs: Iterable[Told], *, fleet: bool = False) 
                 records.append(Outgoing("fleet", FLEET_PARTITION, key, value, output.at_ms))
         elif isinstance(output, Batch):
             records.append(Outgoing("fleet", FLEET_PARTITION, output.cluster.encode(), value, output.at_ms[-1]))
+        elif isinstance(output, Incident):
+            records.append(Outgoing("incidents", FLEET_PARTITION, output.id.encode(), value, output.at_ms))
         elif isinstance(output, RcaArticle):
             records.append(Outgoing("rca", partition, output.id.encode(), value, output.at_ms))
         else:

@@ -12,11 +12,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from schemas.commands import Release
-from schemas.outputs import Decision, DecisionState, Finding, FindingState
+from schemas.outputs import Action, Decision, DecisionState, Finding, FindingState, Verdict
 from streams.config.thresholds import PolicyConfig
 
 BRAKES = ("hi_threshold",)
 """Detectors whose findings are brakes: what they advise is decided at once and outside every budget (law 9)."""
+DECIDERS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(BRAKES, ()),
+    "rollout_regression": (Verdict.GUILTY,),
+    "version_mix": (),
+    "domain_breach": (),
+    "common_cause": (Verdict.SOFTWARE,),
+    "simultaneous_change": (),
+    "update_order": (),
+    "paired_regions": (),
+}
+"""Detectors whose advice is decided, and the verdicts with which it is; none: whatever the verdict. What others advise
+(a forecast, a cascade, what a person must look at first) stays advice."""
 DECISIONS_KEPT = 1_000
 """Decisions remembered of one cluster; released ones go first."""
 HOUR_MS = 3_600_000
@@ -57,8 +69,21 @@ def decision_id(action: str, scope: str, finding_id: str) -> str:
 
 
 def scope_of(finding: Finding) -> str:
-    """Return the scope of a cluster engine's decision: the finding's cluster."""
-    return f"cluster:{finding.subject.cluster}"
+    """Return the scope of a decision: the finding's cluster, else its region, else everywhere (the fleet's)."""
+    subject = finding.subject
+    if subject.cluster:
+        return f"cluster:{subject.cluster}"
+    return f"region:{subject.region}" if subject.region else "everywhere"
+
+
+def target_of(action: str, finding: Finding) -> str:
+    """Return what of its scope an action stops: a rollout, a version; empty: all of it."""
+    subject = finding.subject
+    if action == Action.HALT_ROLLOUT and subject.rollout:
+        return f"rollout:{subject.rollout}"
+    if action in (Action.HALT_ROLLOUT, Action.QUARANTINE_VERSION) and subject.component and subject.version:
+        return f"{subject.component}={subject.version}"
+    return ""
 
 
 def fold_duplicates(proposal: Proposal, state: PolicyState, config: PolicyConfig) -> Proposal | None:
@@ -68,12 +93,16 @@ def fold_duplicates(proposal: Proposal, state: PolicyState, config: PolicyConfig
 
 
 def hold_flapping(proposal: Proposal, state: PolicyState, config: PolicyConfig) -> Proposal | None:
-    """Drop what the same detector asked for a moment ago and nobody has released; brakes never wait."""
-    if proposal.finding.detector in BRAKES:
+    """Drop what was asked for a moment ago, of one scope and target, and nobody has released; brakes never wait."""
+    finding = proposal.finding
+    if finding.detector in BRAKES:
         return proposal
-    since_ms = proposal.finding.at_ms - int(config.hysteresis_s * 1000)
+    since_ms = finding.at_ms - int(config.hysteresis_s * 1000)
+    what = (proposal.action, scope_of(finding), target_of(proposal.action, finding))
     recent = any(
-        decision.action == proposal.action and decision.at_ms > since_ms and decision.state != DecisionState.RELEASED
+        (decision.action, decision.scope, decision.target) == what
+        and decision.at_ms > since_ms
+        and decision.state != DecisionState.RELEASED
         for decision in state.decisions.values()
     )
     return None if recent else proposal
@@ -103,8 +132,11 @@ STAGES: tuple[Stage, ...] = (fold_duplicates, hold_flapping, set_mode, keep_budg
 
 
 def decide(finding: Finding, state: PolicyState, config: PolicyConfig) -> list[Decision]:
-    """Return the decisions that an opening finding leads to: those of brakes; other advice stays advice."""
-    if finding.state != FindingState.OPEN or finding.detector not in BRAKES:
+    """Return the decisions that a finding leads to when it opens, or comes to a verdict; other advice stays advice."""
+    verdicts = DECIDERS.get(finding.detector)
+    if verdicts is None or finding.state not in (FindingState.OPEN, FindingState.UPDATED):
+        return []
+    if verdicts and finding.verdict not in verdicts:
         return []
     decisions = []
     for action in finding.advised:
@@ -123,6 +155,7 @@ def decide(finding: Finding, state: PolicyState, config: PolicyConfig) -> list[D
             finding_ids=(finding.id,),
             at_ms=finding.at_ms,
             config_digest=finding.config_digest,
+            target=target_of(action, finding),
         )
         _remember(state, decision)
         decisions.append(decision)

@@ -20,6 +20,7 @@ from detectors.frames import BatchFrame, ClocksFrame, DueFrame, FindingFrame
 from detectors.lanes import Lanes
 from detectors.picture import FleetPicture, Picture
 from schemas.commands import ConfigChanged
+from schemas.fleet import Incident
 from schemas.source import TELEMETRY_FEEDS, MaintenanceEvent, MaintenanceKind
 from schemas.telemetry import EVERYONE, Batch
 from streams.config.problems import ConfigError
@@ -93,7 +94,7 @@ class Runner:
 
     def feed(self, frames: Iterable[LogFrame]) -> list[Output]:
         """Return the answers that these frames bring, in their order."""
-        return [told for told in self.tell(frames) if not isinstance(told, Batch)]
+        return [told for told in self.tell(frames) if not isinstance(told, Batch | Incident)]
 
     def tell(self, frames: Iterable[LogFrame]) -> list[Told]:
         """Return all that these frames bring, in their order: answers, and what `fleet` is told."""
@@ -106,6 +107,8 @@ class Runner:
                 outputs += self._batch(frame)
             else:
                 outputs += self._finding(frame)
+            if self.fleet:
+                outputs += self.clusters[EVERYONE].tell_incidents(frame.at_ms)
         return outputs
 
     def _passes(self, at_ms: int) -> None:

@@ -164,6 +164,7 @@ def test_what_it_follows_and_reads_exists(name: str) -> None:
     kind = registry()[name]
 
     assert set(kind.follows) <= set(registry())
-    assert set(kind.feeds) <= {"host-agent", "guest-agent", "maintenance", "inventory", "operator", "requests"}
+    sources = {"host-agent", "guest-agent", "maintenance", "inventory", "operator", "requests"}
+    assert set(kind.feeds) <= ({"engine"} if kind.scope == "fleet" else sources)
     assert kind.scope in ("cluster", "partition", "both", "fleet")
     assert 0 < kind.memory_s <= 86_400

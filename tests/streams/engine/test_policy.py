@@ -1,13 +1,14 @@
 """Policy: stages over proposals, decisions, releases."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.commands import Release
-from schemas.outputs import Action, Decision, DecisionState, Finding, FindingState, Severity, Subject
+from schemas.outputs import Action, Decision, DecisionState, Finding, FindingState, Severity, Subject, Verdict
 from streams.config.thresholds import PolicyConfig
 from streams.engine.policy import (
     DECISIONS_KEPT,
@@ -63,9 +64,42 @@ def test_a_brake_decides_each_action_that_it_advises() -> None:
     assert {decision.id for decision in made} == set(state.decisions)
 
 
-@pytest.mark.parametrize("state", [FindingState.UPDATED, FindingState.CLOSED])
-def test_only_an_opening_decides(state: str) -> None:
-    assert [] == decide(finding(state=state), PolicyState(), PolicyConfig())
+def test_what_closes_decides_nothing() -> None:
+    assert [] == decide(finding(state=FindingState.CLOSED), PolicyState(), PolicyConfig())
+
+
+def test_a_rollout_is_halted_when_its_verdict_turns_to_guilty_and_once() -> None:
+    subject = Subject(cluster="c1", rollout="r7", component="ga", version="1.7")
+    advised = (Action.HALT_ROLLOUT, Action.QUARANTINE_VERSION)
+    asked: dict[str, Any] = {"detector": "rollout_regression", "subject": subject, "advised": advised}
+    state = PolicyState()
+    assert [] == decide(finding(verdict=Verdict.INCONCLUSIVE, **asked), state, PolicyConfig())
+
+    guilty = finding(verdict=Verdict.GUILTY, state=FindingState.UPDATED, **asked)
+    assert ["rollout:r7", "ga=1.7"] == [decision.target for decision in decide(guilty, state, PolicyConfig())]
+    assert [] == decide(guilty, state, PolicyConfig())
+
+
+@pytest.mark.parametrize(
+    ("subject", "scope"),
+    [
+        (Subject(cluster="c1"), "cluster:c1"),
+        (Subject(region="north"), "region:north"),
+        (Subject(signature="s"), "everywhere"),
+    ],
+)
+def test_a_decision_is_as_wide_as_what_its_finding_is_about(subject: Subject, scope: str) -> None:
+    assert {scope} == {decision.scope for decision in decide(finding(subject=subject), PolicyState(), PolicyConfig())}
+
+
+def test_two_rollouts_asked_to_halt_at_once_are_both_halted() -> None:
+    state = PolicyState()
+    for name in ("r1", "r2", "r2"):
+        subject = Subject(cluster="c1", rollout=name)
+        asked = finding(f"of {name} {len(state.decisions)}", "domain_breach", subject=subject)
+        decide(dataclasses.replace(asked, advised=(Action.HALT_ROLLOUT,)), state, PolicyConfig())
+
+    assert ["rollout:r1", "rollout:r2"] == [decision.target for decision in state.decisions.values()]
 
 
 def test_advice_of_others_stays_advice() -> None:

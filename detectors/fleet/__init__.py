@@ -1,0 +1,1 @@
+"""What no cluster can see alone: the catalogue's table *Fleet*."""
