@@ -117,8 +117,10 @@ class Agents:
         """Write down that a VM which runs has lost its network by a change, or has it again."""
         if fault is not None and not vm.blasted:
             vm.blasted = fault.name
+            self.world.outages.begin(vm, "NETWORK_PLUGIN")
             self.world.note("blasted", server=vm.home.name, vm=vm.name, detail=fault.name)
         elif fault is None and vm.blasted:
+            self.world.outages.end(vm, "NETWORK_PLUGIN")
             self.world.note("restored", server=vm.home.name, vm=vm.name, detail=vm.blasted)
             vm.blasted = ""
 
@@ -132,10 +134,11 @@ class Agents:
             self.start(vm, clean=False)
         self.new_run(host)
 
-    def down(self, host: Host) -> None:
-        """Take a server down with all its VMs, without a word."""
+    def down(self, host: Host, cause: str = "HARDWARE") -> None:
+        """Take a server down with all its VMs, without a word; `cause` is why they are not available."""
         host.up = False
         for vm in host.vms.values():
+            self.world.outages.begin(vm, cause)
             vm.alive = False
 
     # life of VMs
@@ -143,8 +146,11 @@ class Agents:
     def start(self, vm: Vm, *, clean: bool) -> None:
         """Start a VM where it stands: a new incarnation, whose guest agent makes contact or does not."""
         world, host = self.world, vm.home
+        if world.roles.stays_off(vm):
+            return
         vm.incarnation += 1
         vm.clean = clean
+        vm.off = False
         vm.contact = vm.alive = False
         vm.since_ms = world.now
         vm.ga_version = host.versions["ga"] if world.plan.ga else ""
@@ -164,6 +170,7 @@ class Agents:
             world.at(world.now + int(delay_s * 1000), self._contact, vm, vm.incarnation)
         else:
             world.note("affected_start", server=host.name, vm=vm.name)
+            world.outages.begin(vm, "START_FAILURE")
             if failure.effect == "error":
                 delay_ms = int(2000 + 6000 * self._rng.random())
                 world.at(world.now + delay_ms, self._say_start, vm, vm.incarnation)
@@ -180,8 +187,9 @@ class Agents:
             self.say(vm, GuestKind.START)
 
     def _contact(self, vm: Vm, incarnation: int) -> None:
-        if not self._current(vm, incarnation):
+        if not self._current(vm, incarnation) or self.world.roles.starts_up(vm):
             return
+        self.world.outages.end(vm)
         vm.contact = vm.alive = True
         vm.clean = vm.healed = False
         vm.timeouts = 0

@@ -8,17 +8,18 @@ from schemas.inventory import INVENTORY
 from schemas.inventory import Vm as VmRecord
 from schemas.source import MAINTENANCE, HostState, MaintenanceEvent
 from schemas.source import MaintenanceKind as Kind
-from streams.simulate.agents import SHUTDOWN
 from streams.simulate.ledger import Fact
 from streams.simulate.machines import Vm
 from streams.simulate.quantity import SECOND_MS
+from streams.simulate.roles import AT_ONCE_MS
 
 if TYPE_CHECKING:
     from streams.simulate.machines import Host
     from streams.simulate.world import World
 
 _RETRY_MS = 10 * SECOND_MS
-_SHUTDOWN_MS = 30 * SECOND_MS
+_HOST_STOP_MS = 20 * SECOND_MS
+"""The host OS shuts down when all guests are off (seed 002); its agent still reports."""
 
 
 class Controller:
@@ -93,15 +94,20 @@ class Controller:
         target = self._place(lambda other: other.rack != host.rack) or self._place(lambda other: other is not host)
         if target is None:
             return
-        del host.vms[vm.name]
-        self.world.agents.changed(host)
-        target.vms[vm.name] = vm
-        vm.home = target
-        vm.timeouts = 0
+        self.world.outages.begin(vm, "SERVICE_HEALING")
+        self.move(vm, target)
         vm.healed = True
         self.world.note("healed", server=target.name, vm=vm.name)
         self.send(Kind.VM_HEALED, vm=vm.name, from_server=host.name, to_server=target.name)
         self.world.agents.start(vm, clean=True)
+
+    def move(self, vm: Vm, target: Host) -> None:
+        """Put a VM on another server; who starts it there is the caller's business."""
+        del vm.home.vms[vm.name]
+        self.world.agents.changed(vm.home)
+        target.vms[vm.name] = vm
+        vm.home = target
+        vm.timeouts = 0
 
     def _place(self, allowed: Any) -> Host | None:
         """Return the next server in turn that can take a VM; in turn, so that load spreads over all of them."""
@@ -160,9 +166,14 @@ class Controller:
     # reboots
 
     def reboot(
-        self, host: Host, *, planned: bool, down_ms: int, system: str = "fc", reason: str, cause: str, workflow: str
-    ) -> bool:
-        """Reboot a server; returns False where it is away already, in an update, or given up."""
+        self, host: Host, *, planned: bool, down_ms: int, system: str = "fc", reason: str, cause: str, workflow: str,
+        outage: str = "HOST_REBOOT", versions: dict[str, str] | None = None, **more: str | None,
+    ) -> bool:  # fmt: skip
+        """Reboot a server; returns False where it is away already, in an update, or given up.
+
+        `outage` is the cause of its VMs' not being available, `versions` what it comes back with, `more` further
+        fields of the events. A planned one waits until every VM is shut down.
+        """
         if not host.speaks or host.given_up or host.updating or self.down:
             return False
         host.updating = True
@@ -172,17 +183,19 @@ class Controller:
             "reason": reason,
             "workflow": workflow or None,
             "cause": cause or None,
+            **more,
         }
         if planned:
             self._announce(host, system, ids)
             host.state = HostState.UPDATING
-            for vm in list(host.vms.values()):
-                self.world.agents.stop(vm, initiator=SHUTDOWN[0], reason=SHUTDOWN[1])
-            self.world.at(self.world.now + _SHUTDOWN_MS, self._go_down, host, down_ms, system, ids)
+            off_ms = max([AT_ONCE_MS, *(self.world.roles.shut_down(vm, outage) for vm in list(host.vms.values()))])
+            if self.world.plan.onstop_s[1]:
+                off_ms += _HOST_STOP_MS
+            self.world.at(self.world.now + off_ms, self._go_down, host, down_ms, system, ids, outage, versions)
         else:
             delay_ms = int(5000 + 15_000 * self._rng.random())
             self.world.at(self.world.now + delay_ms, self._announce, host, system, ids)
-            self._go_down(host, max(down_ms, delay_ms + SECOND_MS), system, ids)
+            self._go_down(host, max(down_ms, delay_ms + SECOND_MS), system, ids, outage, versions)
         return True
 
     def _announce(self, host: Host, system: str, ids: dict[str, Any]) -> None:
@@ -191,9 +204,13 @@ class Controller:
             kind = "reboot_planned" if ids["planned"] else "reboot_unplanned"
             self.world.ledger.add(Fact(kind, at_ms, self.world.name, host.name))
 
-    def _go_down(self, host: Host, down_ms: int, system: str, ids: dict[str, Any]) -> None:
+    def _go_down(
+        self, host: Host, down_ms: int, system: str, ids: dict[str, Any], outage: str, versions: dict[str, str] | None
+    ) -> None:
         if host.up:
-            self.world.agents.down(host)
+            self.world.agents.down(host, outage)
+            if versions:
+                self.world.agents.put(host, versions)
             self.world.at(self.world.now + down_ms, self._come_up, host, host.boots, system, ids)
 
     def _come_up(self, host: Host, boots: int, system: str, ids: dict[str, Any]) -> None:

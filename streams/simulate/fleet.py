@@ -27,15 +27,13 @@ def build(name: str, plan: ClusterPlan, scenario: Scenario, rng: Random) -> list
         host.phase_ms = int(interval_ms * rng.random())
         # Agents have long been running: their numbers do not begin with the scenario.
         host.seq = 100 + int(9900 * rng.random())
-        for place in range(plan.vms):
+        vms = plan.vms if index < plan.servers - plan.spare_count else 0
+        for place in range(vms):
             group = place * -(-plan.servers // plan.group_size) + index // plan.group_size
-            vm = Vm(
-                f"{host.name}-v{place:02d}",
-                host,
-                f"{name}-g{group}",
-                f"{name}-svc-{group % plan.services}",
-                plan.guest_os,
-            )
+            group_name, service = f"{name}-g{group}", f"{name}-svc-{group % plan.services}"
+            if index == 0 and place < plan.single_services:
+                group_name, service = f"{name}-single-{place}", f"{name}-single-{place}"
+            vm = Vm(f"{host.name}-v{place:02d}", host, group_name, service, plan.guest_os)
             vm.incarnation = 1 + int(4 * rng.random())
             vm.since_ms = scenario.start_ms - int((0.01 + 30 * rng.random()) * DAY_MS)
             vm.ga = GaState.READY if plan.ga else GaState.UNKNOWN
@@ -50,9 +48,13 @@ def inventory(
     name: str, plan: ClusterPlan, hosts: list[Host]
 ) -> Iterator[Server | VmRecord | Service | InventoryComplete]:
     """Return what the inventory says of a cluster, closed by InventoryComplete."""
+    fixed = fixed_services(name, plan)
     for number in range(plan.services):
         depends = (f"{name}-svc-0",) if number else ()
-        yield Service(f"{name}-svc-{number}", number, depends)
+        service = f"{name}-svc-{number}"
+        yield Service(service, number, depends, guest_os=plan.guest_os if service in fixed else "auto")
+    for number in range(min(plan.single_services, plan.vms)):
+        yield Service(f"{name}-single-{number}", plan.services + number)
     for host in hosts:
         yield Server(
             name, host.name, host.update_domain, host.rack, plan.datacenter, plan.region,
@@ -64,6 +66,12 @@ def inventory(
                 vm.name, name, host.name, f"id-{vm.name}", vm.name, (), "", vm.group, host.update_domain, vm.service
             )  # fmt: skip
     yield InventoryComplete(name, len(hosts), sum(len(host.vms) for host in hosts))
+
+
+def fixed_services(name: str, plan: ClusterPlan) -> frozenset[str]:
+    """Return the services whose guest OS version is fixed: the last ones."""
+    numbers = range(max(0, plan.services - plan.fixed_services), plan.services)
+    return frozenset(f"{name}-svc-{number}" for number in numbers)
 
 
 def regions(scenario: Scenario) -> Iterator[Region]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from schemas.source import MaintenanceKind as Kind
+from streams.simulate import upkeep_faults
 from streams.simulate.choose import clusters_named, pick
 from streams.simulate.crashes import crash
 from streams.simulate.failures import Active
 from streams.simulate.machines import Host, Vm
 from streams.simulate.quantity import DAY_MS, MINUTE_MS
-from streams.simulate.scenario import Fault
+from streams.simulate.scenario import Fault, Scope
+from streams.simulate.upkeep_faults import UpkeepFaults
 
 if TYPE_CHECKING:
     from random import Random
@@ -33,6 +35,7 @@ class Injector:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.upkeep = UpkeepFaults(world)
 
     def begin(self) -> None:
         """Plan every fault whose scope names this cluster."""
@@ -42,7 +45,7 @@ class Injector:
 
     def _plan(self, fault: Fault, rng: Random) -> None:
         world = self.world
-        hosts = self._hosts(fault, rng)
+        hosts = self.hosts(fault.scope, rng)
         if fault.per_day is not None:
             first, last = max(fault.at_ms, world.scenario.start_ms), fault.until_ms(world.scenario.end_ms)
             amount = len(hosts) * fault.per_day * (last - first) / DAY_MS
@@ -53,11 +56,15 @@ class Injector:
         if fault.kind in {"reboot", "agent_restart"}:
             world.at(fault.at_ms, self._once, fault, hosts, rng)
             return
+        if fault.kind in upkeep_faults.KINDS:
+            world.at(fault.at_ms, self.upkeep.begin, fault, hosts, rng)
+            return
         begin = getattr(self, f"_{fault.kind}", None) or self._delivery
         world.at(fault.at_ms, begin, fault, hosts, rng)
 
-    def _hosts(self, fault: Fault, rng: Random) -> list[Host]:
-        world, scope = self.world, fault.scope
+    def hosts(self, scope: Scope, rng: Random) -> list[Host]:
+        """Return the servers of this cluster that a scope names."""
+        world = self.world
         hosts = list(world.hosts)
         if scope.racks is not None:
             racks = pick(
@@ -237,12 +244,14 @@ class Injector:
         self._hit(fault, vms=vms)
         for vm in vms:
             vm.home.vms_down.add(vm.name)
+            self.world.outages.begin(vm, "UNKNOWN")
             self.world.agents.vm_changed(vm)
         self._later(fault, self._network_up, [(vm.home, vm) for vm in vms])
 
     def _network_up(self, places: list[tuple[Host, Vm]]) -> None:
         for host, vm in places:
             host.vms_down.discard(vm.name)
+            self.world.outages.end(vm, "UNKNOWN")
             self.world.agents.vm_changed(vm)
 
     def _clock_skew(self, fault: Fault, hosts: list[Host], rng: Random) -> None:

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from schemas.outputs import Decision, Finding, FindingState, Severity
 from schemas.telemetry import EVERYONE
+from streams.simulate.judge_intervals import judge_intervals
 from streams.simulate.quantity import utc
 from streams.simulate.truth import Expected
 
@@ -48,6 +49,11 @@ def judge(
     for line in expected:
         if line.broken:
             rows.append(Row(False, line.kind, line.label, line.cluster, note=line.broken))
+        elif line.kind == "intervals":
+            ok, found, note, keys = judge_intervals(line, histories)
+            claimed |= keys
+            limit = f"± {line.within_ms / 1000:g} s"
+            rows.append(Row(ok, line.kind, line.label, line.cluster, found, limit=limit, note=note))
         elif line.kind == "find":
             rows.append(_judge_find(line, histories, claimed))
         elif line.kind == "not":

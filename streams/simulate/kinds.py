@@ -7,6 +7,9 @@ from typing import Any
 
 SYSTEMS = ("fc", "host-os", "guest-os", "guest-agent", "nmagent", "storage")
 
+RESULTS = ("MaintenanceCompleted", "MaintenanceAborted", "RetryLater")
+"""Result codes of a maintenance redeploy (the public document: these, and None)."""
+
 _FAILURE = ("effect", "step", "error_code", "message")
 _FAILURE_DEFAULTS = {"step": "start", "error_code": "E_START", "message": "the guest agent could not start"}
 
@@ -112,6 +115,63 @@ KINDS: dict[str, FaultKind] = {
     "reboot": FaultKind(
         "servers reboot: planned (announced, 15 to 20 min) or not (the FC says so within 20 s, 4 to 8 min)",
         ("planned", "down_s", "reason", "cause", "workflow", "per_day"),
+    ),
+    "task_fails_twice": FaultKind(
+        "start-up tasks of the VMs in scope fail when they run again on the same image: from the next start on that is"
+        " not from a fresh image the role instance is recycled, until `for` is over",
+        ("message",),
+        (),
+        {"message": "start-up task failed: cannot add duplicate collection entry"},
+    ),
+    "task_fails_reimaged": FaultKind(
+        "start-up code of the VMs in scope fails after a reimage, which took away what it once installed: from then on"
+        " the role instance is recycled, until `for` is over",
+        ("message",),
+        (),
+        {"message": "start-up task failed: the program it installed once is not there"},
+    ),
+    "slow_startup": FaultKind(
+        "start-up tasks of the VMs in scope take `startup_s` seconds `[least, most]`, in which they are BUSY",
+        ("startup_s",),
+        ("startup_s",),
+    ),
+    "stuck_startup": FaultKind(
+        "start-up code of the VMs in scope hangs: WAITING_FOR_HOST with network UP from their next start on, until"
+        " `for` is over"
+    ),
+    "os_not_back": FaultKind(
+        "the platform fails to start the VMs in scope again: WAITING_FOR_HOST with network DOWN from their next start"
+        " on, until `for` is over"
+    ),
+    "slow_stop": FaultKind(
+        "OnStop of the VMs in scope takes `onstop_s` seconds `[least, most]`", ("onstop_s",), ("onstop_s",)
+    ),
+    "guest_restart": FaultKind(
+        "a process of the customer restarts the VMs in scope (event 1074 with `initiator` and `reason`); they are back"
+        " after `down_s` seconds (default 60 to 180) and their start",
+        ("initiator", "reason", "down_s"),
+        (),
+        {"initiator": "C:\\Windows\\System32\\shutdown.exe", "reason": "Other (Planned)", "down_ms": (60_000, 180_000)},
+    ),
+    "blob_cache_race": FaultKind(
+        "a VM of each server in scope is deallocated, and `delay` later (default 40 s) the server reboots: unplanned,"
+        " workflow WORKFLOW_TIMEOUT, cause BLOB_CACHE_RACE; away for `down_s` (default 4 to 8 min)",
+        ("delay", "down_s"),
+        (),
+        {"delay_ms": 40_000, "down_ms": (240_000, 480_000)},
+    ),
+    "owner_redeploy": FaultKind(
+        "owners redeploy the VMs in scope in a `wave`, `times` times, `spacing` apart (default 1 h): `to` a server that"
+        " is `updated` (default) or an `old` one; with the `result` MaintenanceAborted it fails, and with RetryLater it"
+        " is refused, with `message`",
+        ("wave", "to", "result", "message", "times", "spacing"),
+        ("wave",),
+        {"spacing_ms": 3_600_000},
+    ),
+    "maintenance_restart": FaultKind(
+        "servers in scope are rebooted for the maintenance of a `wave` at `at`, whatever its windows say",
+        ("wave",),
+        ("wave",),
     ),
     "management_disabled": FaultKind("service management is off: no VM is created, healing goes on"),
 }

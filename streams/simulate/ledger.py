@@ -22,6 +22,12 @@ FACTS = {
     "blasted": "a running VM loses its network because versions on its server change",
     "restored": "such a VM has its network again",
     "repaired": "a server that was given up is put right",
+    "stopping": "OnStop of a VM begins, at STOPPING",
+    "startup": "the start-up tasks of a VM begin, at first contact",
+    "recycled": "a role instance is recycled because its start-up failed",
+    "waiting": "a VM begins to wait for its host, and a fault keeps it so",
+    "down": "a VM is no longer available (once for each time in which it is not)",
+    "up": "a VM is available again",
     "fault": "a fault begins (once for each server, VM or cluster that it hits)",
 }
 """Kinds of fact, which are also the moments and the counts of a truth."""
@@ -38,6 +44,19 @@ class Fact:
     vm: str = ""
     detail: str = ""
     """A signature, or the name of a fault, rollout or repair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A time in which a VM was not available, as it was injected."""
+
+    server: str
+    """Where it ran when it began."""
+    vm: str
+    cause: str
+    from_ms: int
+    until_ms: int | None
+    """None: to the end of the scenario."""
 
 
 class Ledger:
@@ -62,6 +81,16 @@ class Ledger:
     def count(self, kind: str) -> int:
         """Return how many facts of a kind there are in all clusters."""
         return sum(len(facts) for (_, name), facts in self._facts.items() if name == kind)
+
+    def intervals(self, cluster: str) -> list[Interval]:
+        """Return the times in which VMs of a cluster were not available, in the order in which they began."""
+        ends: dict[str, list[int]] = defaultdict(list)
+        for fact in self.facts(cluster, "up"):
+            ends[fact.vm].append(fact.at_ms)
+        return [
+            Interval(fact.server, fact.vm, fact.detail, fact.at_ms, _first_from(ends[fact.vm], fact.at_ms))
+            for fact in self.facts(cluster, "down")
+        ]
 
     def hit(self, fault: str, field: str, cluster: str | None = None) -> set[str]:
         """Return the servers, VMs or clusters (`field`) that a fault hit."""
@@ -101,3 +130,8 @@ class Ledger:
             ):
                 return fact.at_ms
         return None
+
+
+def _first_from(times: list[int], from_ms: int) -> int | None:
+    """Return the first of some times, in order, that is not before another."""
+    return next((at_ms for at_ms in times if at_ms >= from_ms), None)

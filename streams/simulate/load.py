@@ -11,6 +11,7 @@ from streams.simulate.load_fleet import load_fleet, load_region
 from streams.simulate.load_recovery import load_repair, load_services
 from streams.simulate.load_rollouts import load_rollout
 from streams.simulate.load_truth import load_truth
+from streams.simulate.load_upkeep import check_waves, load_component_update, load_upgrade, load_wave
 from streams.simulate.quantity import Clock, duration_ms, moment_ms
 from streams.simulate.reading import ScenarioError, Table
 from streams.simulate.scenario import MOST_CLUSTERS, MOST_SERVERS, MOST_VMS, Scenario, Size
@@ -63,6 +64,9 @@ def _scenario(table: Table, errors: list[str]) -> Scenario | None:
     regions = tuple(load_region(item) for item in table.tables("region"))
     clusters = load_fleet(table)
     rollouts = tuple(load_rollout(item, clock, clusters) for item in table.tables("rollout"))
+    upgrades = tuple(load_upgrade(item, clock, clusters) for item in table.tables("upgrade"))
+    waves = tuple(load_wave(item, clock, clusters) for item in table.tables("wave"))
+    updates = tuple(load_component_update(item, clock, clusters) for item in table.tables("component_update"))
     faults = tuple(load_fault(item, clock, clusters) for item in table.tables("fault"))
     repairs = tuple(load_repair(item, clock, clusters, faults) for item in table.tables("repair"))
     services = load_services(table.tables("service"), clusters)
@@ -80,6 +84,9 @@ def _scenario(table: Table, errors: list[str]) -> Scenario | None:
     _distinct(table, "rollout", [rollout.name for rollout in rollouts])
     _distinct(table, "repair", [repair.name for repair in repairs])
     _distinct(table, "service", [service.name for service in services])
+    _distinct(table, "upgrade", [upgrade.name for upgrade in upgrades])
+    _distinct(table, "wave", [wave.name for wave in waves])
+    check_waves(table, waves, faults)
     _distinct(table, "fault", [fault.name for fault in faults if fault.name])
     quick = _quick(table.table("quick"))
     table.close()
@@ -98,6 +105,9 @@ def _scenario(table: Table, errors: list[str]) -> Scenario | None:
         clusters,
         regions,
         rollouts,
+        upgrades,
+        waves,
+        updates,
         faults,
         truth,
         quick,

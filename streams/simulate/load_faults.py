@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from streams.simulate import reading as read
-from streams.simulate.kinds import KINDS, FaultKind
-from streams.simulate.load_fleet import matches_some, pick_of, versions_of
+from streams.simulate.kinds import KINDS, RESULTS, FaultKind
+from streams.simulate.load_fleet import scope_of, versions_of
 from streams.simulate.quantity import DAY_MS, Clock, duration_ms, moment_ms
 from streams.simulate.reading import Table
-from streams.simulate.scenario import ClusterPlan, Fault, Scope
+from streams.simulate.scenario import ClusterPlan, Fault
 
 _FEEDS = ("host-agent", "guest-agent", "maintenance")
 
@@ -79,8 +79,16 @@ _FAULT_KEYS: dict[str, Any] = {
     "per_day": _per_day,
     "rate": _rate,
     "after": duration_ms,
+    "startup_s": read.span,
+    "onstop_s": read.span,
+    "initiator": read.text,
+    "wave": read.text,
+    "to": read.one_of("updated", "old"),
+    "result": read.one_of(*RESULTS),
+    "times": read.whole_between(1, 10),
+    "spacing": duration_ms,
 }
-_FIELDS = {"delay": "delay_ms", "after": "after_ms", "down_s": "down_ms"}
+_FIELDS = {"delay": "delay_ms", "after": "after_ms", "down_s": "down_ms", "spacing": "spacing_ms"}
 
 
 def load_fault(table: Table, clock: Clock, clusters: tuple[ClusterPlan, ...]) -> Fault:
@@ -90,7 +98,7 @@ def load_fault(table: Table, clock: Clock, clusters: tuple[ClusterPlan, ...]) ->
         table.error("kind", f"is missing; one of {', '.join(KINDS)}")
     kind = KINDS.get(kind_name, FaultKind("", tuple(_FAULT_KEYS)))
     name = table.take("name", read.text, kind_name)
-    scope = _scope(table.table("scope"), clusters)
+    scope = scope_of(table.table("scope"), clusters)
     at = table.take("at", clock.moment, clock.start_ms)
     for_ms = table.take("for", duration_ms, None)
     values = dict(kind.defaults)
@@ -116,15 +124,3 @@ def load_fault(table: Table, clock: Clock, clusters: tuple[ClusterPlan, ...]) ->
         table.error("after", "needs versions: it counts from the change to them")
     table.close()
     return Fault(name=name, kind=kind_name, scope=scope, at_ms=at, for_ms=for_ms, **values)
-
-
-def _scope(table: Table, clusters: tuple[ClusterPlan, ...]) -> Scope:
-    scope = Scope(
-        table.take("clusters", read.texts, ("*",)),
-        table.take("racks", pick_of, None),
-        table.take("servers", pick_of, None),
-        table.take("vms", pick_of, None),
-    )
-    matches_some(table, "clusters", scope.clusters, clusters)
-    table.close()
-    return scope

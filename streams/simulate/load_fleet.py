@@ -8,7 +8,7 @@ from streams.simulate import reading as read
 from streams.simulate.choose import clusters_named
 from streams.simulate.quantity import MINUTE_MS, duration_ms, number, size_names, whole
 from streams.simulate.reading import Table
-from streams.simulate.scenario import MOST_CLUSTERS, MOST_SERVERS, MOST_VMS, ClusterPlan, Pick, RegionPlan
+from streams.simulate.scenario import MOST_CLUSTERS, MOST_SERVERS, MOST_VMS, ClusterPlan, Pick, RegionPlan, Scope
 
 
 def load_region(table: Table) -> RegionPlan:
@@ -40,9 +40,14 @@ _CLUSTER_DEFAULTS: dict[str, Any] = {
     "heartbeat": 0,
     "contact_s": (15.0, 90.0),
     "slow_starts": 0.01,
+    "onstop_s": (0.0, 0.0),
+    "startup_s": (0.0, 0.0),
+    "spare": 0,
+    "single_services": 0,
+    "fixed_services": 0,
 }
 _VERSIONS = {"fc": "1.0", "ha": "1.0", "netplugin": "1.0", "host_os": "1.0", "nmagent": "1.0", "ga": "1.0"}
-_NONE_DONE: float | str = 0
+COMPONENTS = tuple(_VERSIONS)
 NO_VERSIONS: dict[str, str] = {}
 
 
@@ -102,6 +107,11 @@ def _size(table: Table, defaults: dict[str, Any]) -> dict[str, Any]:
         "heartbeat": duration_ms,
         "contact_s": read.span,
         "slow_starts": read.fraction,
+        "onstop_s": read.span,
+        "startup_s": read.span,
+        "spare": whole_amount,
+        "single_services": read.whole_between(0, MOST_VMS),
+        "fixed_services": read.whole_between(0, 1000),
     }
     return {key: table.take(key, parser, defaults[key]) for key, parser in parsers.items()}
 
@@ -145,3 +155,16 @@ def pick_of(value: Any) -> Pick:
             raise ValueError(f"is {value!r}; a share is such as '25%'") from None
         return value
     return whole_amount(value)
+
+
+def scope_of(table: Table, clusters: tuple[ClusterPlan, ...]) -> Scope:
+    """Return where something happens."""
+    scope = Scope(
+        table.take("clusters", read.texts, ("*",)),
+        table.take("racks", pick_of, None),
+        table.take("servers", pick_of, None),
+        table.take("vms", pick_of, None),
+    )
+    matches_some(table, "clusters", scope.clusters, clusters)
+    table.close()
+    return scope

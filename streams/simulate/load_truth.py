@@ -8,10 +8,11 @@ from typing import Any
 
 from streams.simulate import reading as read
 from streams.simulate.ledger import FACTS
+from streams.simulate.outages import CAUSES
 from streams.simulate.quantity import duration_ms, moment_ms, number, size_names
 from streams.simulate.reading import Table
 from streams.simulate.scenario import ClusterPlan
-from streams.simulate.truth import Decide, Find, Moment, Not, Truth
+from streams.simulate.truth import Decide, Find, Intervals, Moment, Not, Truth
 
 _SUBJECT = ("server", "vm", "rollout", "component", "version", "feed", "signature", "region")
 _SEVERITY = read.one_of("INFO", "WARNING", "CRITICAL")
@@ -82,6 +83,7 @@ def load_truth(table: Table, start_ms: int, clusters: Sequence[ClusterPlan], fau
         tuple(_find(item, lines) for item in table.tables("find")),
         tuple(_not(item, lines) for item in table.tables("not")),
         tuple(_decide(item, lines) for item in table.tables("decide")),
+        tuple(_intervals(item, lines) for item in table.tables("intervals")),
         table.take("count", _counts, {}),
     )
     table.close()
@@ -165,6 +167,32 @@ def _not(table: Table, lines: _Lines) -> Not:
         table.error("detectors", "is missing; name detectors, or severity_at_least")
     table.close()
     return never
+
+
+def _causes(value: Any) -> tuple[str, ...]:
+    """Return patterns of causes, each of which fits one that is known."""
+    patterns = read.texts(value)
+    for pattern in patterns:
+        if not any(fnmatchcase(cause, pattern) for cause in CAUSES):
+            raise ValueError(f"{pattern!r} is no cause; there are {', '.join(CAUSES)}")
+    return patterns
+
+
+def _intervals(table: Table, lines: _Lines) -> Intervals:
+    subject = {key: given for key in ("vm", "server") if (given := table.take(key, lines.names, None)) is not None}
+    intervals = Intervals(
+        label=table.take("label", read.text, ""),
+        detector=table.take("detector", read.text, "unavailability"),
+        clusters=table.take("clusters", lines.clusters, ("*",)),
+        cause=table.take("cause", _causes, ("*",)),
+        subject=subject,
+        within_ms=table.take("within", duration_ms, 60_000),
+        during=table.take("during", read.flag, False),
+        facts=table.take("facts", read.text_map, {}),
+        least=table.take("least", _amount, None),
+    )
+    table.close()
+    return intervals
 
 
 def _scope(value: Any) -> str:

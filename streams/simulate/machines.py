@@ -10,7 +10,7 @@ class Vm:
 
     __slots__ = (
         "alive", "blasted", "clean", "contact", "events", "ga", "ga_version", "group", "guest_os", "healed", "home",
-        "incarnation", "last_at", "name", "network", "row", "service", "since_ms", "timeouts",
+        "incarnation", "last_at", "name", "network", "off", "row", "service", "since_ms", "timeouts",
     )  # fmt: skip
 
     def __init__(self, name: str, home: Host, group: str, service: str, guest_os: str) -> None:
@@ -30,6 +30,8 @@ class Vm:
         self.contact = False
         self.alive = False
         """Its guest agent runs, and would send heartbeats."""
+        self.off = False
+        """Shut down: it waits for its host, and nothing of it can be reached."""
         self.healed = False
         """It came to this server by healing, and has neither made contact nor failed here."""
         self.blasted = ""
@@ -42,7 +44,7 @@ class Vm:
         """Return how the host agent sees it; made anew only after a change."""
         if self.row is None:
             home = self.home
-            down = self.network == Network.DOWN or home.network_down > 0 or self.name in home.vms_down
+            down = self.off or self.network == Network.DOWN or home.network_down > 0 or self.name in home.vms_down
             self.row = VmReport(
                 self.name,
                 self.incarnation,

@@ -50,6 +50,16 @@ class ClusterPlan:
     """From the start of a VM to first contact."""
     slow_starts: float
     """Share of starts that take three to eight minutes."""
+    onstop_s: tuple[float, float]
+    """How long OnStop of a role instance takes; most 0: VMs are shut down as if they held no code."""
+    startup_s: tuple[float, float]
+    """How long its start-up tasks take, in which it is BUSY; most 0: it has none."""
+    spare: float | str
+    """Servers without VMs at the start, the last ones."""
+    single_services: int
+    """Services of one instance: VMs of the first server, in a group of their own."""
+    fixed_services: int
+    """Services with a fixed guest OS version, the last ones."""
 
     @property
     def names(self) -> dict[str, float]:
@@ -65,6 +75,11 @@ class ClusterPlan:
     def rack_count(self) -> int:
         """Return the number of racks: between one and one a server."""
         return min(self.servers, max(1, whole(self.racks, self.names)))
+
+    @property
+    def spare_count(self) -> int:
+        """Return the number of servers without VMs: not all of them."""
+        return min(self.servers - 1, whole(self.spare, self.names))
 
     @property
     def domain_count(self) -> int:
@@ -135,6 +150,76 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A new OS on its way through clusters, as seed 002 tells it: images are copied, then hosts, guests and agents."""
+
+    name: str
+    clusters: tuple[str, ...]
+    at_ms: int
+    """When the images begin to be copied."""
+    copied_ms: int
+    """When they are all there."""
+    host_os: str
+    """New version; empty: no host pass."""
+    guest_os: str
+    ga: str
+    host_at_ms: int
+    guest_at_ms: int
+    agent_at_ms: int
+    gap_ms: int
+    """From UD_COMPLETED to the next UD_STARTED."""
+    spread_ms: int
+    """Over how long the servers of an update domain, or the services of a cluster, begin."""
+    parallel: int
+    """Update domains at once."""
+    down_ms: tuple[int, int]
+    """How long a server is away."""
+    ready_wait_ms: int
+    """How long it waits for role instances that are not ready, from the start of their server or their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """A wave of planned maintenance as seed 003 tells it: announced, then done by the owners, then by schedule."""
+
+    name: str
+    scope: Scope
+    remaining_of: str
+    """Name of a wave whose VMs that were not updated this one takes; empty: those of the scope."""
+    host_os: str
+    """The version that its servers get."""
+    announced_ms: int
+    self_service_ms: tuple[int, int]
+    scheduled_ms: tuple[int, int]
+    redeploys: float
+    """Share of its VMs that their owners redeploy in the self-service window."""
+    lead_ms: int
+    """From SCHEDULED to the reboot that it speaks of."""
+    gap_ms: int
+    down_ms: tuple[int, int]
+    ready_wait_ms: int
+    abort_after: int | None
+    """Update domains after which it is aborted; None: it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentUpdate:
+    """An update of a component of servers that run on, such as the network agent (seed 001)."""
+
+    name: str
+    scope: Scope
+    system: str
+    component: str
+    version: str
+    impact: str
+    at_ms: int
+    spread_ms: int
+    takes_ms: tuple[int, int]
+    network_ms: tuple[int, int]
+    """With impact `network`: how long the network of the VMs is down within the update."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """Something that goes wrong. Which fields count depends on `kind`; streams/simulate/SCENARIOS.md has them."""
 
@@ -167,6 +252,14 @@ class Fault:
     """Of a bug: the share of starts (of VMs, for a network) that it strikes, of reboots those a server and hour."""
     after_ms: int = 0
     """Of a bug: how long after the change to `versions` on a server it sleeps there."""
+    startup_s: tuple[float, float] = (0.0, 0.0)
+    onstop_s: tuple[float, float] = (0.0, 0.0)
+    initiator: str = ""
+    wave: str = ""
+    to: str = "updated"
+    result: str = "MaintenanceCompleted"
+    times: int = 1
+    spacing_ms: int = 0
     per_day: float | None = None
     """Share of the scope's servers to which it happens in a day; None: once, at `at`, to all of them."""
 
@@ -236,6 +329,9 @@ class Scenario:
     clusters: tuple[ClusterPlan, ...]
     regions: tuple[RegionPlan, ...]
     rollouts: tuple[Rollout, ...]
+    upgrades: tuple[Upgrade, ...]
+    waves: tuple[Wave, ...]
+    component_updates: tuple[ComponentUpdate, ...]
     faults: tuple[Fault, ...]
     truth: Truth
     quick: Size = Size()

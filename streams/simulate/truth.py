@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from streams.simulate.ledger import Ledger
+from streams.simulate.ledger import Interval, Ledger
 from streams.simulate.quantity import number, size_names
 
 
@@ -100,12 +100,34 @@ class Decide:
 
 
 @dataclass(frozen=True, slots=True)
+class Intervals:
+    """Each time in which a VM was not available has a finding of that VM."""
+
+    label: str
+    detector: str
+    clusters: tuple[str, ...]
+    cause: tuple[str, ...]
+    """Patterns of the causes for which the simulation took VMs away; only these times count."""
+    subject: dict[str, tuple[str, ...]]
+    """Only VMs (`vm`) or servers (`server`) of these names, or that a fault hit."""
+    within_ms: int = 60_000
+    """By how much opening and closing may differ from what was injected."""
+    during: bool = False
+    """The finding need not last as long: it opens between the beginning and 5 min after the end."""
+    facts: dict[str, str] = field(default_factory=dict)
+    """What its last word must say."""
+    least: float | str | None = None
+    """How many such times there must be at least; None: one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Truth:
     """All that is true of a scenario."""
 
     find: tuple[Find, ...] = ()
     never: tuple[Not, ...] = ()
     decide: tuple[Decide, ...] = ()
+    intervals: tuple[Intervals, ...] = ()
     count: dict[str, int | str] = field(default_factory=dict)
     """Name of a count to a number, or to `injected`: as many as the simulation made."""
 
@@ -115,7 +137,7 @@ class Expected:
     """One line of truth for one cluster, in plain numbers: what the judge compares with."""
 
     kind: str
-    """find, not, decide or count."""
+    """find, not, decide, intervals or count."""
     label: str
     cluster: str
     detectors: tuple[str, ...] = ()
@@ -142,6 +164,8 @@ class Expected:
     """Of the fleet engine's findings and decisions, not of one cluster's; `cluster` is empty."""
     severity_at_least: str = ""
     unless: tuple[str, ...] = ()
+    intervals: tuple[Interval, ...] = ()
+    during: bool = False
     from_ms: int | None = None
     until_ms: int | None = None
     broken: str = ""
@@ -164,6 +188,8 @@ def resolve(
         expected += [_not(never, where) for where in _places(never.clusters, never.subject, sizes, ledger, never.fleet)]
     for decide in truth.decide:
         expected += [_decide(decide, where) for where in _places(decide.clusters, {}, sizes, ledger, decide.fleet)]
+    for line in truth.intervals:
+        expected += [_intervals(line, where) for where in _places(line.clusters, line.subject, sizes, ledger, False)]
     known = set(counted)
     for name, value in truth.count.items():
         if name in known:
@@ -308,6 +334,35 @@ def _forbids(never: Not) -> str:
     """Return what a line forbids, for one that has no label."""
     what = "nothing" if never.detectors == ("*",) else f"no {', '.join(never.detectors)}"
     return f"{what} at {never.severity_at_least} or above" if never.severity_at_least else what
+
+
+def _intervals(line: Intervals, resolver: _Resolver) -> Expected:
+    subject = resolver.subject(line.subject)
+    chosen = tuple(
+        one
+        for one in resolver.ledger.intervals(resolver.cluster)
+        if any(fnmatchcase(one.cause, pattern) for pattern in line.cause)
+        and all(_named_so(getattr(one, key), wanted) for key, wanted in subject.items())
+    )
+    least = number(line.least, resolver.names) if line.least is not None else 1
+    broken = resolver.broken
+    if len(chosen) < least:
+        broken = f"{len(chosen)} such times of {resolver.cluster}, not {least:g}"
+    return Expected(
+        "intervals",
+        line.label or f"{line.detector} for each {', '.join(line.cause)}",
+        resolver.cluster,
+        detectors=(line.detector,),
+        facts=line.facts,
+        within_ms=line.within_ms,
+        intervals=chosen,
+        during=line.during,
+        broken=broken,
+    )
+
+
+def _named_so(name: str, wanted: frozenset[str] | tuple[str, ...]) -> bool:
+    return name in wanted if isinstance(wanted, frozenset) else any(fnmatchcase(name, each) for each in wanted)
 
 
 def _decide(decide: Decide, resolver: _Resolver) -> Expected:

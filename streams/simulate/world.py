@@ -12,16 +12,21 @@ from schemas.inventory import INVENTORY
 from streams.simulate import fleet
 from streams.simulate.agents import Agents
 from streams.simulate.choose import clusters_named
+from streams.simulate.component_updates import ComponentUpdates
 from streams.simulate.controller import Controller
 from streams.simulate.courier import Courier
 from streams.simulate.failures import Failures
 from streams.simulate.injector import Injector
 from streams.simulate.ledger import Fact, Ledger
 from streams.simulate.machines import Host, Vm
+from streams.simulate.outages import Outages
 from streams.simulate.repairs import Repairs
+from streams.simulate.roles import Roles
 from streams.simulate.rollouts import Rollouts
 from streams.simulate.scenario import ClusterPlan, Scenario
 from streams.simulate.services import Services
+from streams.simulate.upgrades import Upgrades
+from streams.simulate.waves import Waves
 
 _SLICE_MS = 1000
 
@@ -43,16 +48,25 @@ class World:
         self.services = Services(scenario, name)
         self.services.settle(self.hosts)
         self.vms: dict[str, Vm] = {vm.name: vm for host in self.hosts for vm in host.vms.values()}
+        self.fixed_services = fleet.fixed_services(name, plan) | {
+            service.name for service in scenario.services if service.guest_os != "auto"
+        }
+        """Services that keep their guest OS version."""
         self._wheel = sorted(self.hosts, key=lambda host: host.phase_ms)
         """Servers in the order of their beats, which is the same in every interval: cheaper than a heap."""
         self._place = 0
         self._round_ms = scenario.start_ms
         self.courier = Courier(scenario.latency_ms, scenario.jitter_ms, self.rng("courier"))
+        self.outages = Outages(self)
         self.failures = Failures(self)
+        self.roles = Roles(self)
         self.agents = Agents(self)
         self.controller = Controller(self)
         self.rollouts = Rollouts(self)
         self.repairs = Repairs(self)
+        self.upgrades = Upgrades(self)
+        self.waves = Waves(self)
+        self.component_updates = ComponentUpdates(self)
         self.injector = Injector(self)
 
     def rng(self, purpose: str) -> Random:
@@ -76,6 +90,7 @@ class World:
         for rollout in self.scenario.rollouts:
             if self._concerned(rollout.clusters):
                 self.rollouts.add(rollout)
+        self._plan_upkeep()
         self.injector.begin()
         self.repairs.begin()
         self.controller.begin()
@@ -86,6 +101,20 @@ class World:
             until_ms = min(slice_ms + _SLICE_MS, end_ms)
             self._advance(until_ms)
             yield from self.courier.take(until_ms)
+
+    def _plan_upkeep(self) -> None:
+        """Plan upgrades, waves and updates of components."""
+        for upgrade in self.scenario.upgrades:
+            if self._concerned(upgrade.clusters):
+                self.upgrades.add(upgrade)
+        for wave in self.scenario.waves:
+            if self._concerned(wave.scope.clusters):
+                hosts = self.injector.hosts(wave.scope, self.rng(f"scope of {wave.name}"))
+                self.waves.add(wave, [host for host in hosts if host.vms])
+        for update in self.scenario.component_updates:
+            if self._concerned(update.scope.clusters):
+                hosts = self.injector.hosts(update.scope, self.rng(f"scope of {update.name}"))
+                self.component_updates.add(update, hosts)
 
     def _concerned(self, patterns: tuple[str, ...]) -> bool:
         return bool(clusters_named(patterns, [self.name]))

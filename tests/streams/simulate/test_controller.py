@@ -1,11 +1,13 @@
 """The fabric controller."""
 
+from typing import Any
+
 import pytest
 
 from schemas.source import MaintenanceEvent
 from tests.streams.simulate.worlds import at, reports, said, scenario, world
 
-REBOOT = {"reason": "", "cause": "", "workflow": ""}
+REBOOT: dict[str, Any] = {"reason": "", "cause": "", "workflow": ""}
 
 
 @pytest.mark.parametrize(("given_up", "braked"), [(10, False), (11, True)])

@@ -7,7 +7,7 @@ from schemas.inventory import InventoryComplete, Region, Server, Service, Vm
 from streams.simulate.fleet import build, inventory, regions
 from streams.simulate.machines import Host
 from streams.simulate.scenario import ClusterPlan
-from tests.streams.simulate.worlds import START_MS, scenario
+from tests.streams.simulate.worlds import START_MS, scenario, world
 
 FLEET = "racks = 3\nupdate_domains = 4\ngroup_size = 4"
 
@@ -67,3 +67,26 @@ def test_a_region_that_is_used_but_not_named_has_no_pair() -> None:
     text = 'region = "west"\n[[region]]\nregion = "east"\npaired_with = "north"'
 
     assert [Region("east", "north"), Region("west", "")] == list(regions(scenario(text)))
+
+
+def test_the_last_servers_are_spare_but_never_all() -> None:
+    for spare, with_vms in ((1, 3), (9, 1)):
+        simulated = world(scenario(servers=4, vms=2, fleet=f"spare = {spare}"))
+
+        assert [True] * with_vms + [False] * (4 - with_vms) == [bool(host.vms) for host in simulated.hosts]
+
+
+def test_services_of_one_instance_have_it_in_a_group_of_its_own() -> None:
+    simulated = world(scenario(servers=4, vms=2, fleet="single_services = 1"))
+    alone = [vm for vm in simulated.vms.values() if "single" in vm.service]
+    told = [row.service for row in inventory("north-1", simulated.plan, simulated.hosts) if isinstance(row, Service)]
+
+    assert ["north-1-single-0"] == [vm.group for vm in alone] == [vm.service for vm in alone]
+    assert "north-1-single-0" in told
+
+
+def test_the_last_services_keep_their_guest_os() -> None:
+    simulated = world(scenario(servers=4, vms=2, fleet="services = 3\nfixed_services = 2"))
+    rows = inventory("north-1", simulated.plan, simulated.hosts)
+
+    assert ["auto", "guest-os-1", "guest-os-1"] == [row.guest_os for row in rows if isinstance(row, Service)]

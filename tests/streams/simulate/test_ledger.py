@@ -67,3 +67,13 @@ def test_what_came_before_a_time_or_is_of_something_else_completes_nothing(
     found = ledger(failed(10, "s1", "a"), failed(20, "s1", "b"), failed(30, "s2", "c", "y/2"))
 
     assert completed_ms == found.completed_ms("north-1", "start_failed", 1, 1, 100, from_ms, of)
+
+
+def test_an_interval_lasts_from_down_to_the_next_up_of_the_same_vm() -> None:
+    ledger = Ledger()
+    for kind, at_ms, vm in (("down", 1, "a"), ("down", 2, "b"), ("up", 5, "a"), ("down", 7, "a")):
+        ledger.add(Fact(kind, at_ms, "north-1", "s", vm, "HOST_REBOOT"))
+
+    assert [("a", 1, 5), ("b", 2, None), ("a", 7, None)] == [
+        (one.vm, one.from_ms, one.until_ms) for one in ledger.intervals("north-1")
+    ]
