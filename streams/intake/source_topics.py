@@ -9,7 +9,6 @@ from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.admin import ApiVersionRequest
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from streams.config.model import Config
 from streams.kafka.client import aiokafka_settings
@@ -64,6 +63,9 @@ def _lanes(metadata: Any, name: str) -> int:
 
 def _described(config: Config, names: list[str]) -> tuple[dict[str, str], dict[str, str]]:
     """Return ids and `message.timestamp.type` by name. Blocks: kafka-python knows topic ids and aiokafka does not."""
+    # Half a second of the processor, which a worker on the embedded broker can do without.
+    from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient  # noqa: PLC0415
+
     admin = KafkaAdminClient(bootstrap_servers=list(config.kafka.bootstrap), **aiokafka_settings(config))
     try:
         ids = {topic["name"]: str(topic["topic_id"]) for topic in admin.describe_topics(names)}

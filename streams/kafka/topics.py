@@ -12,9 +12,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Literal, Self
 
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import KafkaError
-
 from streams.kafka.embedded import EmbeddedBroker
 
 FOR_EVER_MS: Final = -1
@@ -206,13 +203,17 @@ class TopicAdmin:
     """
 
     def __init__(self, bootstrap: str, *, security: Mapping[str, Any] | None = None) -> None:
+        # Half a second of the processor, and the demo, whose broker cannot be administered, has no use for it.
+        import kafka  # noqa: PLC0415
+
+        self._kafka: Any = kafka
         self._bootstrap = bootstrap
         # Asked first, for the client leaves its sockets open where it cannot connect.
         if not any(_answers(server) for server in bootstrap.split(",")):
             raise TopicsError(f"no Kafka answers at {bootstrap}")
         try:
-            self._admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","), **(security or {}))
-        except KafkaError as error:
+            self._admin = self._kafka.admin.KafkaAdminClient(bootstrap_servers=bootstrap.split(","), **(security or {}))
+        except self._kafka.errors.KafkaError as error:
             raise TopicsError(f"no Kafka answers at {bootstrap}: {error}") from error
 
     def __enter__(self) -> Self:
@@ -268,7 +269,7 @@ class TopicAdmin:
             if change.kind == "set":
                 settings.setdefault(change.topic, {})[change.setting] = change.wants
         if settings:
-            resources = [ConfigResource(ConfigResourceType.TOPIC, name, values) for name, values in settings.items()]
+            resources = [self._resource(name, values) for name, values in settings.items()]
             answer = self._call("set topic configurations", lambda: self._admin.alter_configs(resources))
             # An answer a topic, which raises nothing.
             refused = [f"{name}: {said}" for each in answer.values() for name, said in each.items() if said != "OK"]
@@ -299,15 +300,18 @@ class TopicAdmin:
         """Return the settings in force of each topic, defaults too."""
         if not names:
             return {}
-        asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        asked = [self._resource(name) for name in names]
         answer = self._call("read settings", lambda: self._admin.describe_configs(asked, config_filter="all"))
         found = {str(kind).lower(): each for kind, each in answer.items()}["topic"]
         return {name: {key: str(entry["value"]) for key, entry in found[name].items()} for name in names}
 
+    def _resource(self, topic: str, settings: Mapping[str, str] | None = None) -> Any:
+        return self._kafka.admin.ConfigResource(self._kafka.admin.ConfigResourceType.TOPIC, topic, settings)
+
     def _call(self, what: str, call: Any) -> Any:
         try:
             return call()
-        except KafkaError as error:
+        except self._kafka.errors.KafkaError as error:
             raise TopicsError(f"{what} at {self._bootstrap}: {error}") from error
 
 

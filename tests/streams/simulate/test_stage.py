@@ -35,6 +35,16 @@ def test_a_worker_that_ended_is_told_with_the_end_of_its_log(tmp_path: Path) -> 
     assert [] == stage.workers
 
 
+def test_a_demo_does_without_kafka_pythons_half_a_second() -> None:
+    """Neither the stage nor its workers import it: the embedded broker cannot be administered."""
+    asked = (
+        "import streams.simulate.demo, streams.intake.worker, streams.engine.worker, sys; print('kafka' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+
+    assert "False" == done.stdout.strip()
+
+
 @pytest.mark.embedded
 def test_signals_are_as_they_were_when_the_stage_is_gone() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
