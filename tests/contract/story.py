@@ -9,7 +9,7 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.columns import pack_vms
@@ -26,15 +26,13 @@ from schemas.source import (
     VmReport,
 )
 from schemas.telemetry import HostRow, Row
+from tests.contract.blasts import BLASTS, FIRST_OF_BLASTS, group
 from tests.contract.upgrades import FIRST_OF_UPGRADES, UPGRADES, furnish
 from tests.kit import START_MS
 
 CLUSTER = "c1"
 LIMIT_S = 1500
 INTERVAL_S = 60
-FIRST_OF_CHANGES = 100
-"""Stories of this seed and greater ones are of rollouts and their like (see CHANGES)."""
-
 FIRST_OF_WAVES = 300
 """Stories of this seed and greater ones are of planned maintenance (see WAVES)."""
 
@@ -69,6 +67,8 @@ class Host:
     up: bool = True
     lost: bool = False
     """Its reports are lost on the way."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """What it runs otherwise than the story's others."""
 
 
 class Story:
@@ -89,8 +89,11 @@ class Story:
             self.at(self.random.uniform(0.1, INTERVAL_S), self.beat, host)
         for vm in self.vms.values():
             self.at(self.random.uniform(0, 5), self.start, vm)
-        kinds = TROUBLES if seed < FIRST_OF_CHANGES else CHANGES
-        if FIRST_OF_UPGRADES <= seed < FIRST_OF_WAVES:
+        kinds = TROUBLES
+        if FIRST_OF_BLASTS <= seed < FIRST_OF_UPGRADES:
+            group(self)
+            kinds = {**BLASTS, **{name: TROUBLES[name] for name in ("broker_down", "restarts_fail")}}
+        elif FIRST_OF_UPGRADES <= seed < FIRST_OF_WAVES:
             furnish(self)
             kinds = {**UPGRADES, **{name: TROUBLES[name] for name in ("reboot", "silent_server", "broker_down")}}
         elif seed >= FIRST_OF_WAVES:
@@ -132,7 +135,7 @@ class Story:
             START_MS + round(self.now * 1000),
             INTERVAL_S,
             HostState.READY,
-            self.versions if host.full == host.seq else None,
+            {**self.versions, **host.versions} if host.full == host.seq else None,
             block if host.full == host.seq else None,
         )
         if not host.lost:
@@ -287,24 +290,6 @@ def reports_lost(story: Story) -> None:
         story.at(900, setattr, host, "lost", False)
 
 
-def network_lost(story: Story) -> None:
-    """Take the network of all VMs of some servers away, and leave them healthy."""
-    for server in story.some(5):
-        vms = [vm for vm in story.vms.values() if vm.server == server]
-        for vm in vms:
-            vm.network = Network.DOWN
-        story.report(story.hosts[server], full=True)
-        story.at(story.random.uniform(20, 3000), network_back, story, vms)
-
-
-def network_back(story: Story, vms: list[Machine]) -> None:
-    """Give VMs their network back, wherever they are."""
-    for vm in vms:
-        vm.network = Network.UP
-    for server in sorted({vm.server for vm in vms}):
-        story.report(story.hosts[server], full=True)
-
-
 def wave(story: Story) -> None:
     """Announce planned maintenance at short notice; owners and schedule keep to it, or not."""
     name, now_ms = f"w{next(story.numbers)}", START_MS + round(story.now * 1000)
@@ -374,14 +359,5 @@ TROUBLES: dict[str, Callable[[Story], None]] = {
         broker_down,
     )
 }
-CHANGES: dict[str, Callable[[Story], None]] = {
-    what.__name__: what
-    for what in (
-        network_lost,
-        broker_down,
-        restarts_fail,
-    )
-}
-"""What happens in stories of rollouts and their like: those of seeds from FIRST_OF_CHANGES on."""
 WAVES: dict[str, Callable[[Story], None]] = {what.__name__: what for what in (wave, notice, broker_down, silent_server)}
 """What happens in stories of planned maintenance: those of seeds from FIRST_OF_WAVES on."""
