@@ -12,6 +12,7 @@ score) differ only in where frames come from and where outputs go.
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -30,6 +31,8 @@ from streams.engine.cluster import Cluster, Output, SavedCluster, Told, cluster_
 CLUSTERS_MOST = 10_000
 """Clusters kept in one partition; a cluster has about 1,000 servers and a partition a few clusters."""
 
+LEADS_KEPT = 4096
+"""Notices kept until the shell has told of them: more than any flush of a second brings."""
 COMMANDS_KEPT = 10_000
 """Ids of commands by which the fleet engine folds the copies that every partition of `operator` brings."""
 ENGINE_FEED = "engine"
@@ -60,6 +63,9 @@ class Counts:
     """Reboots begun, by cluster and whether they were planned."""
     refused_configs: int = 0
     dropped_clusters: int = 0
+    leads: deque[tuple[str, float]] = field(default_factory=lambda: deque(maxlen=LEADS_KEPT))
+    """The newest notices given of planned maintenance: a type of scheduled event, or `Wave`, and seconds ahead."""
+    leads_seen: int = 0
 
 
 class Runner:
@@ -189,10 +195,25 @@ class Runner:
 
     def _count(self, fresh: BatchFrame) -> None:
         self.counts.rows += len(fresh.batch.rows)
-        for row in fresh.batch.rows:
-            if isinstance(row, MaintenanceEvent) and row.kind == MaintenanceKind.NODE_REBOOT_STARTED:
-                key = (fresh.batch.cluster, bool(row.planned))
-                self.counts.reboots[key] = self.counts.reboots.get(key, 0) + 1
+        for index, row in enumerate(fresh.batch.rows):
+            if isinstance(row, MaintenanceEvent):
+                self._count_event(row, fresh.batch.cluster, fresh.batch.at_ms[index])
+
+    def _count_event(self, row: MaintenanceEvent, cluster: str, at_ms: int) -> None:
+        if row.kind == MaintenanceKind.NODE_REBOOT_STARTED:
+            key = (cluster, bool(row.planned))
+            self.counts.reboots[key] = self.counts.reboots.get(key, 0) + 1
+            return
+        start_ms, told_as = row.not_before_ms, (row.event_type or "").capitalize()
+        if row.kind == MaintenanceKind.WAVE_ANNOUNCED:
+            start_ms, told_as = row.scheduled_start_ms, "Wave"
+        elif row.kind != MaintenanceKind.SCHEDULED:
+            return
+        # What engines pass on to the fleet was counted where it came from.
+        if start_ms is None or self.fleet:
+            return
+        self.counts.leads.append((told_as, (start_ms - at_ms) / 1000))
+        self.counts.leads_seen += 1
 
     def _once(self, fresh: BatchFrame, cluster: Cluster) -> list[Told]:
         """Give the fleet's detectors what of a batch no other partition has brought already: commands have ids."""

@@ -37,6 +37,9 @@ class Told:
         for (cluster, planned), count in now.reboots.items():
             more = count - before.reboots.get((cluster, planned), 0)
             metrics.REBOOTS.labels(cluster, "true" if planned else "false").inc(more)
+        fresh = min(now.leads_seen - before.leads_seen, len(now.leads))
+        for told_as, lead_s in list(now.leads)[len(now.leads) - fresh :]:
+            metrics.lead(told_as, lead_s)
 
     def outputs(self, written: Iterable[Any]) -> None:
         """Tell what was committed."""

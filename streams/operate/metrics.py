@@ -57,6 +57,14 @@ HI_THRESHOLD_RATIO = Gauge(
 REBOOTS = Counter(
     "leapwatch_host_reboots_total", "Reboots of servers that the FC reported, expected or not.", ["cluster", "expected"]
 )
+LEAD_TYPES = ("Freeze", "Reboot", "Redeploy", "Preempt", "Terminate", "Wave")
+"""What maintenance is announced as; anything else is `other`: a label comes from no record."""
+NOTICE_LEAD = Histogram(
+    "leapwatch_maintenance_lead_seconds",
+    "From the announcement of maintenance to when it may begin, by the stamp of the record; a wave: to its window.",
+    ["event_type"],
+    buckets=(0, 30, 60, 300, 600, 900, 1800, 3600, 86_400, 7 * 86_400, 14 * 86_400, 30 * 86_400, 60 * 86_400),
+)
 EVENT_DELAY = Histogram(
     "leapwatch_event_delay_seconds",
     "From the broker's stamp of the record that brought a finding to the finding's commit, by wall clock.",
@@ -115,6 +123,11 @@ def progressed(role: str) -> None:
 def told(severity: str, at_ms: int) -> None:
     """Say that a finding which a record stamped `at_ms` brought is committed, now."""
     EVENT_DELAY.labels(severity).observe(max(0.0, time.time() - at_ms / 1000))
+
+
+def lead(event_type: str, lead_s: float) -> None:
+    """Say that maintenance was announced so many seconds ahead."""
+    NOTICE_LEAD.labels(event_type if event_type in LEAD_TYPES else "other").observe(lead_s)
 
 
 def passed(role: str, stage: str, at_ms: int) -> None:

@@ -114,3 +114,26 @@ def test_a_cluster_too_small_for_a_brake_has_no_ratio() -> None:
     gauge(ROLE, [braked(servers=2)])
 
     assert REGISTRY.get_sample_value("leapwatch_hi_threshold_ratio", {"cluster": "c1"}) is None
+
+
+def lead_count(event_type: str) -> float:
+    return value("leapwatch_maintenance_lead_seconds_count", event_type=event_type)
+
+
+def test_real_leads_of_announced_maintenance_are_told_once() -> None:
+    """By type, without a VM; what names no time, and what a fleet engine hears again, is not counted."""
+    log = Log().maintenance(0, "SCHEDULED", event_type="freeze", not_before_ms=START_MS + 60_000, vms=("v",))
+    runner, fleet = Runner(0), Runner(0, fleet=True)
+    told, whole = Told(ROLE, runner.counts), Told(ROLE, fleet.counts)
+    before = [lead_count(name) for name in ("Freeze", "Wave", "other")]
+    log.maintenance(1, "WAVE_ANNOUNCED", wave="w", scheduled_start_ms=START_MS + 86_400_000)
+    log.maintenance(2, "SCHEDULED", event_type="Teleport", not_before_ms=START_MS + 5).maintenance(3, "SCHEDULED")
+    runner.feed(log.frames)
+    fleet.feed(log.frames)
+    told.counts(runner.counts)
+    told.counts(runner.counts)
+    whole.counts(fleet.counts)
+
+    after = [lead_count(name) for name in ("Freeze", "Wave", "other")]
+    assert [1.0, 1.0, 1.0] == [now - then for now, then in zip(after, before, strict=True)]
+    assert 60.0 <= value("leapwatch_maintenance_lead_seconds_sum", event_type="Freeze")

@@ -144,6 +144,8 @@ def sending() -> list[Sent]:
         return SourceRecord(MAINTENANCE, at_ms, event)
 
     told = [said(5, "NODE_REBOOT_STARTED", "s0", planned=False)]
+    ahead = {"notice_id": "n1", "event_type": "Reboot", "not_before_ms": START_MS + 3_600_000, "vms": ("v1",)}
+    told.append(said(6, "SCHEDULED", "s0", **ahead))
     told += [said(10 + n, "SERVER_STATE", f"s{n}", state="HI") for n in range(3)]
     pulses = [
         SourceRecord(feed, START_MS + second * 1000, Pulse("i", second), 0)
@@ -186,7 +188,7 @@ def what_is_in_hi_and_how_near_the_brake_is_can_be_scraped(live: Live) -> None:
     assert 1.0 == live.value("intake", "leapwatch_dead_letters_total", feed=MAINTENANCE, reason="NOT_AVRO") or 1.0 == (
         live.value("intake", "leapwatch_dead_letters_total", feed=MAINTENANCE, reason="NOT_JSON")
     )
-    assert 4.0 == live.value("intake", "leapwatch_source_records_total", feed=MAINTENANCE, outcome="forwarded")
+    assert 5.0 == live.value("intake", "leapwatch_source_records_total", feed=MAINTENANCE, outcome="forwarded")
 
 
 def the_fleet_engine_reads_what_engine_and_intake_write(live: Live) -> None:
