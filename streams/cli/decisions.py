@@ -47,10 +47,13 @@ def list_all(
         for decision in wanted:
             say_json(as_dict(decision))
     elif wanted:
-        head = ("ID", "SINCE", "STATE", "MODE", "ACTION", "SCOPE", "REASON")
+        head = ("ID", "SINCE", "STATE", "MODE", "ACTION", "SCOPE", "TARGET", "REASON")
         say_rows(
             head,
-            [(d.id[:12], when(d.at_ms), d.state, d.mode, d.action, d.scope, _by(d.reason, d.by)) for d in wanted],
+            [
+                (d.id[:12], when(d.at_ms), d.state, d.mode, d.action, d.scope, d.target, _by(d.reason, d.by))
+                for d in wanted
+            ],
         )
     else:
         say("no decisions" if every else "no decisions in force")

@@ -20,6 +20,7 @@ from streams.cli import (
     detectors,
     doctor,
     findings,
+    incidents,
     inventory,
     replay,
     score,
@@ -56,6 +57,7 @@ for name, group in (
     ("decisions", decisions.app),
     ("detectors", detectors.app),
     ("findings", findings.app),
+    ("incidents", incidents.app),
     ("inventory", inventory.app),
     ("topics", topics.app),
 ):

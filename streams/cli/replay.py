@@ -40,9 +40,17 @@ def replay(
         Path | None, typer.Option("--config", "-c", help="What if these thresholds had held; labels every line.")
     ] = None,
     kafka: Kafka = None,
+    fleet: Annotated[
+        bool,
+        typer.Option("--fleet", help="Tell what the fleet engine says: incidents, and what is wider than a cluster."),
+    ] = False,
     as_json: Json = False,
 ) -> int:
-    """Run the engine over history and print its findings and decisions, byte for byte those of the live run."""
+    """Run the engine over history and print its findings and decisions, byte for byte those of the live run.
+
+    With --fleet the fleet engine's: from Kafka over `fleet` as it stands there; from a capture or from files over what
+    engines make of them, their records in order of time.
+    """
     from streams.replay import command
     from streams.replay.run import Range
 
@@ -53,11 +61,12 @@ def replay(
     thresholds = None if config is None else _thresholds(config)
     with _bar() as progress:
         if capture:
-            report = command.from_capture(capture, wanted, thresholds=thresholds, progress=progress)
+            report = command.from_capture(capture, wanted, thresholds=thresholds, progress=progress, fleet=fleet)
         elif source:
-            report = command.from_sources(source, wanted, thresholds=thresholds, progress=progress)
+            report = command.from_sources(source, wanted, thresholds=thresholds, progress=progress, fleet=fleet)
         else:
-            report = finish(command.from_kafka(settings(kafka), wanted, thresholds=thresholds, progress=progress))
+            work = command.from_kafka(settings(kafka), wanted, thresholds=thresholds, progress=progress, fleet=fleet)
+            report = finish(work)
     command.write_report(report, as_json=as_json)
     return Exit.OK
 

@@ -10,18 +10,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from schemas.fleet import Incident
 from schemas.history import LogRecord
 from schemas.json_source import to_json
 from schemas.outputs import DeadLetter, Finding
 from schemas.rca import RcaArticle
 from streams.config.model import Config
 from streams.config.thresholds import Thresholds
-from streams.engine.cluster import Output
 from streams.intake.offline import telemetry
 from streams.kafka.partition import lane_of
 from streams.replay.capture import read_capture, write_capture
+from streams.replay.fleet import FleetReplay
 from streams.replay.history import read_log, reader_of, start_of
-from streams.replay.run import Range, Replay
+from streams.replay.run import Answer, Range, Replay
 from streams.replay.sources import read_sources
 
 CAPTURE_BLOCK = 2_000
@@ -39,7 +40,7 @@ def no_progress(done: int, total: int) -> None:
 class Report:
     """What a replay found, in order of time, and what it could not know."""
 
-    outputs: list[Output] = field(default_factory=list)
+    outputs: list[Answer] = field(default_factory=list)
     replay: Replay = field(default_factory=Replay)
     notes: list[str] = field(default_factory=list)
     """What the reader must know: history that was lacking, lines that could not be read."""
@@ -52,23 +53,30 @@ class Report:
 
 
 async def from_kafka(
-    config: Config, wanted: Range, *, thresholds: Thresholds | None = None, progress: Progress = no_progress
+    config: Config,
+    wanted: Range,
+    *,
+    thresholds: Thresholds | None = None,
+    progress: Progress = no_progress,
+    fleet: bool = False,
 ) -> Report:
-    """Replay a range of `telemetry` as Kafka has it, from the last snapshots before it."""
-    run = Replay(wanted, thresholds)
+    """Replay a range of `telemetry`, or of `fleet`, as Kafka has it, from the last snapshots before it."""
+    run = Replay(wanted, thresholds, fleet=fleet)
     report = Report(replay=run, what_if=thresholds is not None)
-    lanes = [lane_of(wanted.cluster, config.kafka.lanes)] if wanted.cluster else range(config.kafka.lanes)
+    lanes: Sequence[int] = [0] if fleet else range(config.kafka.lanes)
+    if wanted.cluster and not fleet:
+        lanes = [lane_of(wanted.cluster, config.kafka.lanes)]
     async with reader_of(config) as reader:
         # A what-if must see its thresholds act from the start of what is kept: snapshots hold states of others.
         since_ms = wanted.from_ms if thresholds is None else None
-        starts = [await start_of(config, reader, lane, since_ms) for lane in lanes]
+        starts = [await start_of(config, reader, lane, since_ms, fleet=fleet) for lane in lanes]
         total = sum(start.to_offset - start.from_offset for start in starts)
         done = 0
         for start in starts:
             if start.runner is not None:
                 run.runners[start.partition] = start.runner
             lacking = start.runner is None and start.from_offset > 0
-            async for record in read_log(config, reader, start):
+            async for record in read_log(config, reader, start, fleet=fleet):
                 if lacking:
                     report.notes.append(
                         f"partition {start.partition}: no snapshot before the range; history begins at "
@@ -92,14 +100,17 @@ def from_records(
     *,
     thresholds: Thresholds | None = None,
     progress: Progress = no_progress,
+    fleet: bool = False,
 ) -> Report:
-    """Replay records of `telemetry` that stand elsewhere than in Kafka."""
-    run = Replay(wanted, thresholds)
+    """Replay records of `telemetry` that stand elsewhere than in Kafka; `fleet`: tell what the fleet engine says."""
+    run: Replay = FleetReplay(wanted, thresholds) if fleet else Replay(wanted, thresholds)
     report = Report(replay=run, what_if=thresholds is not None)
     for done, record in enumerate(records, 1):
         report.outputs += run.feed(record)
         if done % 500 == 0:
             progress(done, 0)
+    if isinstance(run, FleetReplay):
+        report.outputs += run.answers()
     progress(run.told.records, run.told.records)
     report.notes += [
         f"partition {partition}: the records begin at offset {offset}: what was open before is not known"
@@ -110,10 +121,15 @@ def from_records(
 
 
 def from_capture(
-    path: Path, wanted: Range, *, thresholds: Thresholds | None = None, progress: Progress = no_progress
+    path: Path,
+    wanted: Range,
+    *,
+    thresholds: Thresholds | None = None,
+    progress: Progress = no_progress,
+    fleet: bool = False,
 ) -> Report:
     """Replay a capture file; CaptureError where it is none."""
-    return from_records(read_capture(path), wanted, thresholds=thresholds, progress=progress)
+    return from_records(read_capture(path), wanted, thresholds=thresholds, progress=progress, fleet=fleet)
 
 
 def from_sources(
@@ -123,6 +139,7 @@ def from_sources(
     lanes: int = 1,
     thresholds: Thresholds | None = None,
     progress: Progress = no_progress,
+    fleet: bool = False,
 ) -> Report:
     """Replay plain files of source records through intake checks, packing and engine."""
     notes: list[str] = []
@@ -139,7 +156,7 @@ def from_sources(
             notes.append(f"{letter.topic} record {letter.offset}: {letter.reason}: {letter.detail}")
 
     records = telemetry(read_sources(paths, bad_line), lanes=lanes, on_dead=refused)
-    report = from_records(records, wanted, thresholds=thresholds, progress=progress)
+    report = from_records(records, wanted, thresholds=thresholds, progress=progress, fleet=fleet)
     report.notes += notes
     if sum(dead.values()) > len(notes):
         report.notes.append(f"{sum(dead.values()) - len(notes)} more were not taken: {dict(dead)}")
@@ -187,6 +204,9 @@ def lines(report: Report) -> Iterator[str]:
         if isinstance(output, Finding):
             verdict = f" [{output.verdict}]" if output.verdict not in {"NONE", ""} else ""
             what = f"{output.severity:8} {output.state:7} {output.detector}{verdict}: {output.title}"
+        elif isinstance(output, Incident):
+            where = f"{len(output.clusters)} cluster{'s' if len(output.clusters) != 1 else ''}"
+            what = f"INCIDENT {output.state:8} {output.severity}: {output.title} ({where})"
         elif isinstance(output, RcaArticle):
             what = f"ARTICLE  {output.state:11} {output.vm}: {output.cause} (revision {output.revision})"
         else:

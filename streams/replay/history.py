@@ -34,28 +34,30 @@ def reader_of(config: Config) -> LogReader:
     return LogReader(",".join(kafka.bootstrap), check_crcs=kafka.check_crcs, security=aiokafka_settings(config))
 
 
-async def start_of(config: Config, reader: LogReader, partition: int, from_ms: int | None) -> Start:
+async def start_of(
+    config: Config, reader: LogReader, partition: int, from_ms: int | None, *, fleet: bool = False
+) -> Start:
     """Return where to begin so that the engine knows what it knew at `from_ms`: the last whole set of snapshots before.
 
     Without one (or without `from_ms`) the whole log is fed from its earliest record.
     """
-    topic = f"{config.kafka.prefix}telemetry"
+    topic = f"{config.kafka.prefix}{'fleet' if fleet else 'telemetry'}"
     bounds = await reader.stretch(topic, partition)
     if from_ms is not None:
         # Stamps are those of the last record in each batch: nothing stamped before `from_ms` stands at or above this.
         first = await reader.offset_at(topic, partition, from_ms)
         limit = bounds.end if first is None else first
-        runner, offset = await _restored(config, reader, partition, limit, bounds.earliest)
+        runner, offset = await _restored(config, reader, partition, limit, bounds.earliest, fleet=fleet)
         if runner is not None:
             return Start(partition, offset, bounds.end, runner)
     return Start(partition, bounds.earliest, bounds.end, None)
 
 
 async def _restored(
-    config: Config, reader: LogReader, partition: int, limit: int, earliest: int
+    config: Config, reader: LogReader, partition: int, limit: int, earliest: int, *, fleet: bool
 ) -> tuple[Runner | None, int]:
     """Return an engine restored from the last whole set of snapshots that hold no frame at or above `limit`."""
-    topic = f"{config.kafka.prefix}snapshots"
+    topic = f"{config.kafka.prefix}{'fleet-snapshots' if fleet else 'snapshots'}"
     best: list[tuple[SnapshotManifest, list[SnapshotChunk]]] = []
     current: list[tuple[SnapshotManifest, list[SnapshotChunk]]] = []
     wanted: set[str] = set()
@@ -79,7 +81,7 @@ async def _restored(
             best = current
     if not best or best[0][0].next_offset < earliest:
         return None, earliest
-    runner = Runner(partition, code_digest=code_digest())
+    runner = Runner(partition, code_digest=code_digest(), fleet=fleet)
     try:
         for manifest, pieces in best:
             runner.restore(manifest.cluster, assemble(pieces, manifest), manifest.next_offset)
@@ -88,9 +90,9 @@ async def _restored(
     return runner, best[0][0].next_offset
 
 
-async def read_log(config: Config, reader: LogReader, start: Start) -> AsyncIterator[LogRecord]:
-    """Yield the records of one partition from its start to its end as it stood then."""
-    topic = f"{config.kafka.prefix}telemetry"
+async def read_log(config: Config, reader: LogReader, start: Start, *, fleet: bool = False) -> AsyncIterator[LogRecord]:
+    """Yield the records of one partition (of `fleet`: of its one) from its start to its end as it stood then."""
+    topic = f"{config.kafka.prefix}{'fleet' if fleet else 'telemetry'}"
     async for record in reader.read(topic, start.partition, start.from_offset, start.to_offset):
         if record.value is not None:
             yield LogRecord(record.partition, record.offset, record.timestamp, record.key, record.value)

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from detectors.frames import ClocksFrame
+from schemas.fleet import Incident
 from schemas.history import LogRecord
 from schemas.outputs import Decision, Finding
 from schemas.rca import RcaArticle
+from schemas.telemetry import Batch
 from streams.config.thresholds import Thresholds
 from streams.engine.cluster import Output
 from streams.engine.digest import code_digest
@@ -23,6 +25,10 @@ LAG_MS = 600_000
 """Batches of a lane that lags bear older stamps than Clocks before them: reading goes on so far beyond the range."""
 
 
+Answer = Output | Incident
+"""What a replay tells: what engines answer, and the fleet engine's incidents."""
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """What is told of a replay, by the stamp of the frame that brought it: from `from_ms` on, before `to_ms`."""
@@ -31,7 +37,7 @@ class Range:
     to_ms: int | None = None
     cluster: str | None = None
 
-    def wants(self, output: Output) -> bool:
+    def wants(self, output: Answer) -> bool:
         """Tell whether an output belongs to the range."""
         if self.from_ms is not None and output.at_ms < self.from_ms:
             return False
@@ -39,6 +45,8 @@ class Range:
             return False
         if self.cluster is None:
             return True
+        if isinstance(output, Incident):
+            return self.cluster in output.clusters
         if isinstance(output, Finding):
             return output.subject.cluster == self.cluster
         if isinstance(output, RcaArticle):
@@ -70,24 +78,37 @@ class Replay:
     runners: dict[int, Runner] = field(default_factory=dict)
     """By partition: engines restored from snapshots are put here; one that is missing starts knowing nothing."""
     told: Told = field(default_factory=Told)
+    fleet: bool = False
+    """The records are of the topic `fleet`, and the engine is the fleet's."""
 
-    def feed(self, record: LogRecord) -> list[Output]:
+    def feed(self, record: LogRecord) -> list[Answer]:
         """Return what this record brings of the range."""
         runner = self.runners.get(record.partition)
         if runner is None:
             runner = self.runners[record.partition] = Runner(
-                record.partition, self.thresholds, code_digest=code_digest(), pinned=self.thresholds is not None
+                record.partition,
+                self.thresholds,
+                code_digest=code_digest(),
+                pinned=self.thresholds is not None,
+                fleet=self.fleet,
             )
+        told = self.note(record)
+        frame = frame_of(record, "fleet" if self.fleet else "telemetry")
+        answers = (output for output in runner.tell([frame]) if not isinstance(output, Batch))
+        outputs = [output for output in answers if self.wanted.wants(output)]
+        told.findings += sum(1 for output in outputs if isinstance(output, Finding))
+        told.decisions += sum(1 for output in outputs if isinstance(output, Decision))
+        return outputs
+
+    def note(self, record: LogRecord) -> Told:
+        """Count a record that is fed; return what has been read and found so far."""
         told = self.told
         told.records += 1
         told.began.setdefault(record.partition, record.offset)
         told.bytes += len(record.value)
         told.first_ms = record.at_ms if told.first_ms is None else min(told.first_ms, record.at_ms)
         told.last_ms = record.at_ms if told.last_ms is None else max(told.last_ms, record.at_ms)
-        outputs = [output for output in runner.feed([frame_of(record)]) if self.wanted.wants(output)]
-        told.findings += sum(1 for output in outputs if isinstance(output, Finding))
-        told.decisions += sum(1 for output in outputs if isinstance(output, Decision))
-        return outputs
+        return told
 
     def over(self, record: LogRecord) -> bool:
         """Tell whether this record of a partition shows that nothing of the range can follow it there."""
@@ -103,4 +124,5 @@ def replay(
     """Yield what the engine says of these records, which stand in the order of each partition's log."""
     run = Replay(wanted or Range(), thresholds)
     for record in records:
-        yield from run.feed(record)
+        # Clusters' engines know no incidents.
+        yield from (answer for answer in run.feed(record) if not isinstance(answer, Incident))

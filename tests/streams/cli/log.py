@@ -15,7 +15,7 @@ from streams.kafka.partition import lane_of
 from streams.kafka.plain import Outgoing, reader, send
 
 LANES = 4
-TOPICS = ("host-agent", "inventory", "operator", "findings", "decisions", "dead-letters")
+TOPICS = ("host-agent", "inventory", "operator", "findings", "decisions", "incidents", "dead-letters")
 FINDING = Finding(
     id="f" * 32,
     detector="hi_threshold",
