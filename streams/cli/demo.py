@@ -10,7 +10,7 @@ from streams.cli.exits import Exit, Failure
 
 
 def demo(
-    scenario: Annotated[str, typer.Option(help="A scenario's name, or a file of your own.")] = "leap-day",
+    scenario: Annotated[str, typer.Option(help="A scenario's name, or a file of your own.")] = "leap-day-dawn",
     seed: Annotated[int | None, typer.Option(help="Another seed than the scenario's own.")] = None,
     speed: Annotated[
         float, typer.Option(min=0.1, help="Seconds of the source's time a second, from the first fault on.")

@@ -36,7 +36,7 @@ class Repairs:
     def corrupt(self, hosts: list[Host], fault: str) -> None:
         """Corrupt servers: their guest agents fall silent, no VM starts on them, and they are given up."""
         for host in hosts:
-            if not host.up or host.given_up:
+            if not host.up:
                 continue
             self.corrupted[host.name] = fault
             for vm in host.vms.values():

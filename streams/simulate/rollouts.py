@@ -49,7 +49,6 @@ class Pass:
         self._rng = world.rng(f"rollout {rollout.name}")
         component = rollout.component
         self._ids: dict[str, Any] = {"rollout": rollout.name, "component": component}
-        self._from = world.plan.versions[component]
         self._restarts = "ga" in rollout.versions and rollout.restart != "none" and not rollout.reboot
         if rollout.mode == "blast":
             self._domains: list[tuple[int, list[Host]]] = [(0, list(world.hosts))]
@@ -82,12 +81,14 @@ class Pass:
         self._select()
         if not self._domains:
             return
+        new = rollout.versions[rollout.component]
+        older = (host.versions[rollout.component] for _, hosts in self._domains for host in hosts)
         self.under_way = True
         self.world.note("rollout_started", detail=rollout.name)
         self._send(
             Kind.ROLLOUT_STARTED,
-            from_version=self._from,
-            to_version=rollout.versions[rollout.component],
+            from_version=next((version for version in older if version != new), new),
+            to_version=new,
             mode=rollout.mode,
         )
         self._open()
@@ -106,8 +107,6 @@ class Pass:
         chosen = {host.name for host in pick(running, rollout.servers, self.world.plan.names, self._rng)}
         left = [(domain, [host for host in hosts if host.name in chosen]) for domain, hosts in self._domains]
         self._domains = [(domain, hosts) for domain, hosts in left if hosts]
-        if self._domains:
-            self._from = self._domains[0][1][0].versions[rollout.component]
 
     def pause(self, reason: str) -> None:
         """Go no further than the update domain under way, unless people push it."""
@@ -214,6 +213,7 @@ class Pass:
             return
         for host in waiting:
             host.updating = False
+            self._send(Kind.SERVER_UPDATE_FAILED, server=host.name, error_code="VMS_NOT_READY")
         domain, _ = self._domains.pop(0)
         if self.rollout.mode == "ud":
             self._send(Kind.UD_COMPLETED, update_domain=domain)

@@ -16,7 +16,7 @@ from streams.simulate.ledger import Ledger
 from streams.simulate.load import load
 from streams.simulate.score import Outcome, log_of
 
-SCENARIOS = ("leap-day", "leap-day-silent", "bad-server", "cascade", "power-loss", "collector-outage", "lag")
+SCENARIOS = ("leap-day-dawn", "leap-day-silent", "bad-server", "cascade", "power-loss", "collector-outage", "lag")
 every_scenario = pytest.mark.parametrize("name", SCENARIOS)
 
 

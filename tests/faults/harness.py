@@ -57,7 +57,7 @@ BROKER_PROPERTIES = {
 @cache
 def leap_day(*, whole: bool = False) -> tuple[LogRecord, ...]:
     """Return the telemetry of the leap day of two small clusters, in two partitions."""
-    scenario = load("leap-day").with_size(clusters=2, servers=50, vms=5)
+    scenario = load("leap-day-dawn").with_size(clusters=2, servers=50, vms=5)
     sources = [record for record in records(scenario) if whole or record.at_ms < scenario.start_ms + BRAKE_PASSED_MS]
     return tuple(telemetry(sources, lanes=LANES, clocks_every_ms=CLOCKS_MS))
 

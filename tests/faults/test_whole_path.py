@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 def test_killed_intakes_and_engines_find_what_undisturbed_ones_do(run: Run) -> None:
     """Each of both is killed three times; ids are the same where one source record opened a finding."""
-    scenario = load("leap-day").with_size(clusters=2, servers=50, vms=5)
+    scenario = load("leap-day-dawn").with_size(clusters=2, servers=50, vms=5)
     end_ms = scenario.start_ms + BRAKE_PASSED_MS
     sending = takewhile(lambda sent: sent.at_ms < end_ms, scenario_messages(scenario, LANES))
     feeder = Feeder(run.bootstrap, prefix=run.prefix)

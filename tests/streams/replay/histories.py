@@ -13,7 +13,7 @@ from streams.simulate.load import load
 @cache
 def sources() -> tuple[SourceRecord, ...]:
     """Return the leap day of two clusters of sixteen servers up to half past twelve at night."""
-    scenario = load("leap-day").with_size(clusters=2, servers=16, vms=3)
+    scenario = load("leap-day-dawn").with_size(clusters=2, servers=16, vms=3)
     until_ms = scenario.start_ms + 60 * 60_000
     return tuple(record for record in records(scenario) if record.at_ms < until_ms)
 

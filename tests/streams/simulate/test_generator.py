@@ -28,7 +28,7 @@ import hashlib
 from streams.simulate.generator import records
 from streams.simulate.load import load
 digest = hashlib.sha256()
-for record in records(load("leap-day").with_size(clusters=2, servers=12, vms=2)):
+for record in records(load("leap-day-dawn").with_size(clusters=2, servers=12, vms=2)):
     digest.update(repr(record).encode())
 print(digest.hexdigest())
 """
@@ -73,7 +73,7 @@ def test_two_hash_seeds_give_the_same_bytes(hash_seed: str) -> None:
         [sys.executable, "-c", DIGEST], capture_output=True, text=True, check=True, env=environment, timeout=120
     )
     digest = hashlib.sha256()
-    for record in records(load("leap-day").with_size(clusters=2, servers=12, vms=2)):
+    for record in records(load("leap-day-dawn").with_size(clusters=2, servers=12, vms=2)):
         digest.update(repr(record).encode())
 
     assert digest.hexdigest() == done.stdout.strip()
@@ -86,7 +86,7 @@ def test_another_seed_gives_other_records() -> None:
 
 
 def test_a_cluster_alone_sends_what_it_sends_in_company() -> None:
-    scenario = load("leap-day").with_size(clusters=2, servers=12, vms=2)
+    scenario = load("leap-day-dawn").with_size(clusters=2, servers=12, vms=2)
     both = [one for one in records(scenario) if getattr(one.record, "cluster", "") == "complete-1"]
     alone = [one for one in records(scenario, ["complete-1"]) if getattr(one.record, "cluster", "") == "complete-1"]
 
@@ -94,7 +94,7 @@ def test_a_cluster_alone_sends_what_it_sends_in_company() -> None:
 
 
 def test_the_inventory_comes_first_and_is_closed_for_each_cluster() -> None:
-    found, _ = run(load("leap-day").with_size(clusters=2, servers=12, vms=2))
+    found, _ = run(load("leap-day-dawn").with_size(clusters=2, servers=12, vms=2))
     first = next(place for place, one in enumerate(found) if one.feed != "inventory")
     heads = [one.record for one in found[:first]]
 
@@ -155,7 +155,7 @@ def test_vms_of_a_bad_server_are_healed_and_start_well_elsewhere() -> None:
 
 @pytest.mark.parametrize(("servers", "vms"), [(50, 5), (100, 2), (3, 1)])
 def test_leap_day_crosses_the_brake_at_a_quarter_past_one(servers: int, vms: int) -> None:
-    _, simulation = run(load("leap-day").with_size(clusters=3, servers=servers, vms=vms))
+    _, simulation = run(load("leap-day-dawn").with_size(clusters=3, servers=servers, vms=vms))
 
     for cluster in ("started-1", "nearly-1"):
         given_up = simulation.ledger.facts(cluster, "hi")
@@ -164,7 +164,7 @@ def test_leap_day_crosses_the_brake_at_a_quarter_past_one(servers: int, vms: int
         assert [] == simulation.ledger.facts(cluster, "healed")
 
 
-@pytest.mark.parametrize("name", ["leap-day", "leap-day-silent"])
+@pytest.mark.parametrize("name", ["leap-day-dawn", "leap-day-silent"])
 def test_without_a_rollout_healing_spreads_the_leap_day_before_the_brake(name: str) -> None:
     _, simulation = run(load(name).with_size(clusters=2, servers=50, vms=5))
     (braked,) = simulation.ledger.facts("complete-1", "brake")
@@ -182,7 +182,7 @@ def test_the_silent_leap_day_says_not_a_word() -> None:
 
 
 def test_storage_runs_no_guest_agent() -> None:
-    found, _ = run(load("leap-day").with_size(clusters=5, servers=10, vms=2))
+    found, _ = run(load("leap-day-dawn").with_size(clusters=5, servers=10, vms=2))
     storage = [one.record for one in found if getattr(one.record, "cluster", "") == "storage-1"]
 
     assert {"none"} == {record.ga for record in storage if isinstance(record, Server)}
@@ -190,7 +190,7 @@ def test_storage_runs_no_guest_agent() -> None:
 
 
 def test_the_first_update_domain_of_the_leap_day_starts_in_one_millisecond() -> None:
-    _, simulation = run(load("leap-day").with_size(clusters=1, servers=50, vms=5))
+    _, simulation = run(load("leap-day-dawn").with_size(clusters=1, servers=50, vms=5))
     at_midnight = [fact for fact in simulation.ledger.facts("started-1", "start") if fact.at_ms == MIDNIGHT_MS]
 
     assert 13 == len({fact.server for fact in at_midnight})
@@ -397,3 +397,39 @@ def test_laws_hold_for_any_composition_of_faults(scenario: Scenario) -> None:
         if isinstance(one.record, GuestEvent | MaintenanceEvent):
             assert one.record.event_id not in ids or "duplicates" in kinds
             ids.add(one.record.event_id)
+
+
+def day() -> Simulation:
+    """Return the whole leap day of the first cluster, small."""
+    _, simulation = run(load("leap-day").with_size(clusters=1, servers=30, vms=4))
+    return simulation
+
+
+def test_the_leap_day_takes_each_of_its_turns_and_ends_well() -> None:
+    ledger = day().ledger
+    cluster = "started-1"
+    blast_ms, fix_ms = (moment_ms(f"2012-02-29T{clock}:00Z", 0) for clock in ("10:47", "13:40"))
+    tested = [fact for fact in ledger.facts(cluster, "blasted") if fact.at_ms < blast_ms]
+    lost = {fact.vm for fact in ledger.facts(cluster, "blasted")}
+    up = {fact.vm for fact in ledger.facts(cluster, "restored")}
+    repaired = ledger.facts(cluster, "repaired")
+
+    assert 1 == len({fact.server for fact in tested})
+    assert 3 <= len(tested)
+    assert 120 <= len(lost)
+    assert lost == up
+    assert 1 == len({fact.server for fact in ledger.facts(cluster, "restored") if fact.at_ms < fix_ms})
+    assert ledger.facts(cluster, "restored")[-1].at_ms <= fix_ms + 15_000
+    assert {fact.server for fact in ledger.facts(cluster, "hi")} | ledger.hit("corrupted", "server") == {
+        fact.server for fact in repaired
+    }
+    assert repaired[-1].at_ms < moment_ms("2012-03-01T10:15:00Z", 0)
+    assert "by-hand" == repaired[-1].detail
+
+
+def test_of_the_leap_day_only_starts_of_fixed_agents_succeed_before_it_is_over() -> None:
+    ledger = day().ledger
+    failed = ledger.facts("started-1", "start_failed")
+
+    assert MIDNIGHT_MS <= failed[0].at_ms
+    assert failed[-1].at_ms < moment_ms("2012-02-29T10:48:00Z", 0)

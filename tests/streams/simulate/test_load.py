@@ -37,7 +37,8 @@ def test_every_scenario_of_ours_can_be_read_and_is_named_as_its_file(name: str) 
 def test_the_scenarios_of_the_issue_are_there() -> None:
     wanted = {
         "healthy-week", "leap-day", "leap-day-silent", "bad-server", "bad-rack", "cascade", "collector-outage",
-        "power-loss", "lag", "clock-skew", "duplicates",
+        "power-loss", "lag", "clock-skew", "duplicates", "leap-day-dawn", "blast", "version-mix", "regression",
+        "innocent-rollout",
     }  # fmt: skip
 
     assert wanted <= set(names())
@@ -130,14 +131,14 @@ def test_a_scenario_that_is_not_there_names_those_that_are() -> None:
 
 
 def test_two_clusters_of_the_leap_day_are_one_in_rollout_and_one_without() -> None:
-    scenario = load("leap-day").with_size(clusters=2, servers=50, vms=5)
+    scenario = load("leap-day-dawn").with_size(clusters=2, servers=50, vms=5)
 
     assert ["started-1", "complete-1"] == [name for name, _ in scenario.instances()]
     assert {(50, 5)} == {(plan.servers, plan.vms) for _, plan in scenario.instances()}
 
 
 def test_more_clusters_than_kinds_are_dealt_in_turn() -> None:
-    scenario = load("leap-day").with_size(clusters=7)
+    scenario = load("leap-day-dawn").with_size(clusters=7)
 
     assert [2, 2, 1, 1, 1] == [plan.count for plan in scenario.clusters]
 

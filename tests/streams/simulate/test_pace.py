@@ -94,7 +94,7 @@ def test_feeds_without_a_watermark_hold_nothing() -> None:
 
 
 def test_the_leap_day_begins_with_its_rollouts_and_is_quiet_until_midnight() -> None:
-    scenario = load("leap-day")
+    scenario = load("leap-day-dawn")
 
     assert scenario.start_ms + 30 * 60_000 == quiet_until_ms(scenario)
     assert scenario.start_ms + 20 * 60_000 - EVE_MS == begin_ms(scenario)

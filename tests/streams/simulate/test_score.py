@@ -52,7 +52,7 @@ def test_the_simulator_reads_no_wall_clock(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["leap-day", "lag", "duplicates", "clock-skew", "power-loss", "healthy-week", "collector-outage"]
+    "name", ["leap-day-dawn", "lag", "duplicates", "clock-skew", "power-loss", "healthy-week", "collector-outage"]
 )
 def test_the_intake_takes_every_record_of_a_scenario(name: str) -> None:
     scenario = load(name).with_size(servers=6, vms=2, days=0.05)
