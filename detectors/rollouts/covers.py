@@ -28,7 +28,13 @@ class Cover:
 
 
 def cover_of(picture: Picture, view: VmView, server: str, at_ms: int, slack_ms: int) -> Cover | None:
-    """Return the newest update of this VM, or planned upkeep of its server, that was under way at `at_ms`.
+    """Return the newest of `covers_of`, None where there is none."""
+    found = covers_of(picture, view, server, at_ms, slack_ms)
+    return max(found, key=lambda cover: (cover.from_ms, cover.event_id), default=None)
+
+
+def covers_of(picture: Picture, view: VmView, server: str, at_ms: int, slack_ms: int) -> list[Cover]:
+    """Return the updates of this VM, and the planned upkeep of its server, that were under way at `at_ms`.
 
     `slack_ms`: so long after its end a start still belongs to it (a rebooted host starts its guests one by one); and
     one whose end was never told explains starts for OPEN_MOST_MS. An unplanned reboot is no cover.
@@ -52,7 +58,7 @@ def cover_of(picture: Picture, view: VmView, server: str, at_ms: int, slack_ms: 
             what = f"the {_named(noun, upkeep.rollout or upkeep.reason, upkeep.system)} of {server}"
             where = (upkeep.rollout, upkeep.system, upkeep.from_ms, upkeep.event_id, upkeep.evidence)
             found.append(Cover(what, upkeep.what, *where))
-    return max(found, key=lambda cover: (cover.from_ms, cover.event_id), default=None)
+    return found
 
 
 def _until_ms(from_ms: int, until_ms: int | None, slack_ms: int) -> int:
