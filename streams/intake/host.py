@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from faust.types import TP
 
 from schemas.source import TELEMETRY_FEEDS
 from streams.config.model import Config
@@ -23,7 +24,7 @@ from streams.intake.clocks import Turns
 from streams.intake.forward import Forwarder, Written
 from streams.intake.reader import Output, PartitionReader, RowSource
 from streams.intake.whole import FEEDS as WHOLE_FEEDS
-from streams.intake.whole import day_of, read_whole
+from streams.intake.whole import day_of, read_whole, stamp_before
 from streams.intake.writers_asked import AskedSchemas
 from streams.kafka.bundle import Bundle, Standing
 from streams.kafka.guards import die
@@ -37,6 +38,8 @@ WAITING_BUNDLES = 8
 ASK_EVERY_S = 1.0
 TELL_EVERY_S = 30.0
 FINISH_S = 10.0
+QUIET_S = 60.0
+"""How long a lane may take until it has brought its first bundle, or is known to have nothing to bring."""
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +67,8 @@ class Group:
     settling: set[asyncio.Task[None]] = field(default_factory=set)
     day: int = -1
     """The UTC day of the newest stamp, when last looked at."""
+    began: list[tuple[Place, int]] = field(default_factory=list)
+    """Where the lanes of the pulsed feeds were taken over, that another has read before us."""
 
 
 @dataclass(slots=True)
@@ -115,6 +120,8 @@ class IntakeHost:
         settings = config.intake
         self.limits = Limits(settings.record_max_bytes, settings.batch_max_bytes)
         self._whole: set[asyncio.Task[None]] = set()
+        self._asking = asyncio.Lock()
+        """One lane after another asks up to when it was read before us."""
 
     # -- lanes ---------------------------------------------------------------------------------------------------
 
@@ -190,6 +197,8 @@ class IntakeHost:
             lane.begun = True
             rows = None if lane.plan.rows is None else lane.plan.rows(place.lane)
             reader.add(place, bundle.from_offset, rows, lane.plan.gap_ms)
+            if bundle.from_offset > 0 and place.feed in TELEMETRY_FEEDS:
+                lane.group.began.append((place, bundle.from_offset))
             return
         position = reader.lanes[place.topic, place.lane].clock.position
         if bundle.from_offset > position:
@@ -311,31 +320,64 @@ class IntakeHost:
     # -- once a day ------------------------------------------------------------------------------------------------
 
     def _new_day(self, group: Group) -> None:
-        """Write inventory and configuration whole when a lane's stamps come to a new day (UTC)."""
+        """Write inventory and configuration whole when stamps come to a new day (UTC), or came to one unread."""
         # What people write beside the feeds may bear stamps of another time, where the log is a simulated one.
         pulsed = [lane for lane in group.reader.lanes.values() if lane.checks.place.feed in TELEMETRY_FEEDS]
         newest_ms = max((lane.clock.newest_ms for lane in pulsed), default=-1)
         if newest_ms < 0 or len(group.reader.partitions) > 1:
             return
         before, group.day = group.day, day_of(newest_ms)
-        if 0 <= before < group.day:
-            task = asyncio.create_task(self._write_whole(group, newest_ms))
-            self._whole.add(task)
-            task.add_done_callback(self._whole.discard)
+        if before < 0 and group.began:
+            work = self._take_over(group, newest_ms)
+        elif 0 <= before < group.day:
+            work = self._write_whole(group, newest_ms)
+        else:
+            return
+        task = asyncio.create_task(work)
+        self._whole.add(task)
+        task.add_done_callback(self._whole.discard)
+
+    async def _take_over(self, group: Group, newest_ms: int) -> None:
+        """Write whole where the day began between the last record read before us and our first ones."""
+        stamps: list[int | None] = []
+        try:
+            async with self._asking:
+                for place, offset in group.began:
+                    stamps.append(await stamp_before(self.config, place.topic, place.lane, offset))
+        except Exception as error:  # noqa: BLE001 - whole once too often is harmless, and once too seldom is not
+            log.warning("not known up to when the lanes were read before", error=repr(error))
+        if not any(stamp is not None and day_of(stamp) >= day_of(newest_ms) for stamp in stamps):
+            log.info("a day began while nobody read", lanes=[f"{place.topic}/{place.lane}" for place, _ in group.began])
+            await self._write_whole(group, newest_ms)
 
     async def _write_whole(self, group: Group, at_ms: int) -> None:
-        for lane in list(group.reader.lanes.values()):
-            place = lane.checks.place
-            if place.feed not in WHOLE_FEEDS:
-                continue
+        for lane in [each for each in self.lanes.values() if each.group is group and each.place.feed in WHOLE_FEEDS]:
+            place = lane.place
             try:
-                outs = await read_whole(self.config, place, self.limits, lane.clock.position, at_ms)
+                until_offset = await self._forwarded(lane)
+                outs = await read_whole(self.config, place, self.limits, until_offset, at_ms)
             except Exception as error:  # noqa: BLE001 - the next day comes; nothing else rests on it
                 log.warning("the day's whole was not written", topic=place.topic, lane=place.lane, error=repr(error))
                 continue
             async with group.lock:
+                # What is still being packed has lower offsets: behind the whole it would be taken for a repeat.
+                await self._send(group, group.reader.flush())
                 await self._send(group, list(outs))
             log.info("written whole", topic=place.topic, lane=place.lane, batches=len(outs))
+
+    async def _forwarded(self, lane: LaneState) -> int:
+        """Return the offset below which all of a lane has been taken, by us or by whoever had it before.
+
+        A lane that brings nothing has no bundle that tells: it stands at its end, where the last owner committed.
+        """
+        place = lane.place
+        async with asyncio.timeout(QUIET_S):
+            while not lane.begun:
+                each = self.standing().get(TP(place.topic, place.lane))
+                if each is not None and each.next_offset >= each.end_offset and not each.outstanding:
+                    return int(each.next_offset)
+                await asyncio.sleep(ASK_EVERY_S)
+        return lane.group.reader.lanes[place.topic, place.lane].clock.position
 
 
 def _raw(record: Any) -> RawRecord:

@@ -1,5 +1,8 @@
 """Inventory and configuration, whole, as they stand in a lane: written into `telemetry` once a day.
 
+The day begins by the stamps of the lane's feeds, and where an intake takes a lane over, by the stamp of the last record
+before its first: so a day that began while nobody read is begun by whoever reads next. No wall clock is asked.
+
 So a replay of any day finds who was where, and which thresholds were in force, without the years before it. The rows
 keep their source offsets: an engine that knows them drops them as repeats, one that begins here takes them.
 """
@@ -7,6 +10,8 @@ keep their source offsets: an engine that knows them drops them as repeats, one 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import aclosing
+from typing import Any
 
 from schemas.commands import OPERATOR, ConfigChanged
 from schemas.inventory import INVENTORY
@@ -51,6 +56,16 @@ def whole(place: Place, raws: Iterable[RawRecord], limits: Limits, at_ms: int) -
         batches += packer.add(cluster, row, offset, raw.at_ms)
     batches += packer.flush()
     return [out for batch in batches for out in outs_of(batch, (place.lane,), limits.batch_max_bytes, at_ms)]
+
+
+async def stamp_before(config: Config, topic: str, lane: int, offset: int) -> int | None:
+    """Return the stamp of the record that stands before `offset` in a lane; None where that one is gone."""
+    async with reader(config) as connected:
+        records: Any = connected.read(topic, lanes=[lane], since={lane: offset - 1})
+        async with aclosing(records):
+            async for record in records:
+                return int(record.timestamp) if record.offset < offset else None
+    return None
 
 
 async def read_whole(config: Config, place: Place, limits: Limits, until_offset: int, at_ms: int) -> list[Out]:

@@ -136,6 +136,22 @@ def test_once_a_day_inventory_and_configuration_are_written_whole(
         assert [(0, evening_ms, server)] == fresh_rows(site.telemetry())["inventory", 0]
         assert 1 == len(changes(site))
 
+        # Down over the next midnight, and nothing new in the inventory; a start on the same day writes nothing.
+        site.send(HOST_AGENT, encode(Pulse("test", 2)), 0, None, tomorrow_ms + day_ms + 1_000)
+        site.sent()
+        worker = site.start()
+        site.wait("the inventory after midnight", lambda: len(told(site, server)) == 3)
+        assert 0 == site.stop(worker)
+        site.send(HOST_AGENT, encode(Pulse("test", 3)), 0, None, tomorrow_ms + day_ms + 2_000)
+        site.sent()
+        worker = site.start()
+        site.wait("the next pulse", lambda: covered(site.telemetry())[HOST_AGENT, 0] >= 3)
+        assert 0 == site.stop(worker)
+
+        days = [tomorrow_ms + 1_000, tomorrow_ms + day_ms + 1_000]
+        assert [evening_ms, *days] == told(site, server)
+        assert 1 == len(changes(site))
+
 
 def told(site: Live, row: object) -> list[int]:
     """Give the stamps in telemetry of the batches that hold this row."""
