@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -40,26 +42,33 @@ async def live(broker: RealBroker, prefix: str) -> tuple[Config, list[bytes]]:
         await producer.send(f"{prefix}telemetry", value, key, lane, timestamp_ms=written_once.at_ms)
     await producer.stop()
     for lane in range(LANES):
-        place = Place(broker.bootstrap, prefix, lane, snapshot_every_s=600)
-        engine = PartitionEngine(place, new_runner=lambda lane=lane: Runner(lane, code_digest=code_digest()))  # type: ignore[misc]
-        await engine.open()
-        count = 0
-        async with LogReader(broker.bootstrap) as reader:
-            async for record in reader.read(f"{prefix}telemetry", lane):
-                engine.take(log_record(record))
-                count += 1
-                if count % 200 == 0:
-                    await engine.flush()
-        await engine.flush()
-        await engine.close()
+        await work(Place(broker.bootstrap, prefix, lane, snapshot_every_s=600))
     return config, await written(broker, prefix)
 
 
-async def written(broker: RealBroker, prefix: str) -> list[bytes]:
-    """Return the values of findings and decisions."""
+async def work(place: Place) -> None:
+    """Let an engine take its whole log, and flush now and then."""
+    runner = functools.partial(Runner, place.partition, code_digest=code_digest(), fleet=place.fleet)
+    engine = PartitionEngine(place, new_runner=runner)
+    await engine.open()
+    count = 0
+    async with LogReader(place.bootstrap) as reader:
+        async for record in reader.read(place.source, place.partition):
+            engine.take(log_record(record))
+            count += 1
+            if count % 200 == 0:
+                await engine.flush()
+    await engine.flush()
+    await engine.close()
+
+
+async def written(
+    broker: RealBroker, prefix: str, topics: Sequence[str] = ("findings", "decisions", "rca")
+) -> list[bytes]:
+    """Return the values of these topics, all that engines answer."""
     found = []
     async with LogReader(broker.bootstrap) as reader:
-        for topic in ("findings", "decisions"):
+        for topic in topics:
             for lane in range(LANES):
                 found += [record.value async for record in reader.read(f"{prefix}{topic}", lane)]
     return sorted(value for value in found if value is not None)
@@ -90,3 +99,17 @@ async def test_a_range_begins_at_the_last_snapshots_before_it_and_tells_the_same
     whole = (await from_kafka(config, Range())).outputs
     part = (await from_kafka(config, Range(from_ms=from_ms))).outputs
     assert [encode(output) for output in whole if output.at_ms >= from_ms] == [encode(output) for output in part]
+
+
+async def test_the_fleet_engine_tells_the_same_live_and_in_a_replay_of_fleet(
+    real_broker: RealBroker, topic_prefix: str
+) -> None:
+    config, before = await live(real_broker, topic_prefix)
+    await work(Place(real_broker.bootstrap, topic_prefix, 0, snapshot_every_s=600, source_topic="fleet"))
+    answers = [value for value in await written(real_broker, topic_prefix) if value not in before] + await written(
+        real_broker, topic_prefix, ("incidents",)
+    )
+    again = (await from_kafka(config, Range(), fleet=True)).outputs
+
+    assert {"Finding", "Incident"} <= {type(answer).__name__ for answer in again}
+    assert sorted(answers) == sorted(encode(answer) for answer in again)
