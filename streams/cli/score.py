@@ -21,6 +21,9 @@ def score(
         Path | None, typer.Option(help="A configuration whose [detectors] and [policy] hold instead of the defaults.")
     ] = None,
     only_failed: Annotated[bool, typer.Option("--only-failed", help="Leave out what is well.")] = False,
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="Print the history of a scenario beside what was said of each turn.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Print what was found, when, by what limit, and what is false; exit 1 if any truth is missed."""
@@ -31,6 +34,12 @@ def score(
 
     text = load(thresholds, {}, config_types()).thresholds_text if thresholds else ""
     options = Options(
-        full=full, seed=seed, processes=processes, thresholds_text=text, json=as_json, only_failed=only_failed
+        full=full,
+        seed=seed,
+        processes=processes,
+        thresholds_text=text,
+        json=as_json,
+        timeline=timeline,
+        only_failed=only_failed,
     )
     return judged(scenarios or [], options)

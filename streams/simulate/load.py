@@ -15,6 +15,7 @@ from streams.simulate.load_upkeep import check_waves, load_component_update, loa
 from streams.simulate.quantity import Clock, duration_ms, moment_ms
 from streams.simulate.reading import ScenarioError, Table
 from streams.simulate.scenario import MOST_CLUSTERS, MOST_SERVERS, MOST_VMS, Scenario, Size
+from streams.simulate.timeline import load_turn
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 
@@ -70,6 +71,7 @@ def _scenario(table: Table, errors: list[str]) -> Scenario | None:
     faults = tuple(load_fault(item, clock, clusters) for item in table.tables("fault"))
     repairs = tuple(load_repair(item, clock, clusters, faults) for item in table.tables("repair"))
     services = load_services(table.tables("service"), clusters)
+    history = tuple(load_turn(item, clock, start + duration) for item in table.tables("history"))
     truth = load_truth(table.table("truth"), clock.start_ms, clusters, {fault.name for fault in faults if fault.name})
     for key in ("name", "start", "duration"):
         if key not in table:
@@ -113,6 +115,7 @@ def _scenario(table: Table, errors: list[str]) -> Scenario | None:
         quick,
         repairs=repairs,
         services=services,
+        history=history,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from streams.simulate.quantity import brake, duration_ms, number, size_names, whole
+from streams.simulate.timeline import Turn
 from streams.simulate.truth import Truth
 
 Pick = float | str | tuple[str, ...] | None
@@ -338,6 +339,8 @@ class Scenario:
     """The size in which `leapwatch score` runs it unless it is told `--full`, or another."""
     repairs: tuple[Repair, ...] = ()
     services: tuple[ServicePlan, ...] = ()
+    history: tuple[Turn, ...] = ()
+    """What people knew and did, and when, for the timeline that `score` prints beside it."""
 
     @property
     def end_ms(self) -> int:

@@ -32,6 +32,7 @@ from streams.simulate.load import load, names
 from streams.simulate.quantity import SECOND_MS, utc
 from streams.simulate.reading import ScenarioError
 from streams.simulate.scenario import Scenario, Size
+from streams.simulate.timeline import Told, printed, tell
 from streams.simulate.truth import resolve
 
 TAIL_MS = 20 * SECOND_MS
@@ -56,6 +57,8 @@ class Options:
     thresholds_text: str = ""
     """The TOML of the tables `detectors` and `policy`; empty: the defaults."""
     json: bool = False
+    timeline: bool = False
+    """Print the turns of the scenario's history beside what was said of each."""
     only_failed: bool = False
     """The table, or the JSON, leaves out the lines that are well."""
 
@@ -85,6 +88,7 @@ class Result:
     rows: tuple[Row, ...]
     counts: dict[str, int]
     records: int
+    timeline: tuple[Told, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -217,7 +221,14 @@ def score_scenario(scenario: Scenario, options: Options) -> Result:
     rows += judge([line for line in expected if line.kind == "count"], (), (), counts)
     if not expected:
         rows.append(Row(False, "truth", "no line of truth speaks of these clusters", "", note="choose a larger size"))
-    return Result(scenario.name, scenario.title, tuple(rows), counts, sum(outcome.records for outcome in outcomes))
+    every = [*outcomes, fleet]
+    timeline = tell(
+        scenario.history,
+        [found for outcome in every for found in outcome.findings],
+        [made for outcome in every for made in outcome.decisions],
+    )
+    records = sum(outcome.records for outcome in outcomes)
+    return Result(scenario.name, scenario.title, tuple(rows), counts, records, tuple(timeline))
 
 
 def score(paths: Sequence[str | Path], options: Options = Options(), console: Console | None = None) -> int:
@@ -246,6 +257,8 @@ def score(paths: Sequence[str | Path], options: Options = Options(), console: Co
             screen.out(orjson.dumps(told).decode(), highlight=False)
         else:
             _print(result, screen, options.only_failed)
+            if options.timeline and result.timeline:
+                screen.print(printed(result.timeline, result.scenario))
     return code
 
 
@@ -256,6 +269,7 @@ def as_json(result: Result, *, only_failed: bool = False) -> dict[str, Any]:
         "ok": result.ok,
         "records": result.records,
         "counts": result.counts,
+        "timeline": [asdict(told) for told in result.timeline],
         "rows": [asdict(row) for row in result.rows if not only_failed or row.ok is False],
     }
 
