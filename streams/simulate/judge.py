@@ -90,6 +90,8 @@ def _about(line: Expected, finding: Finding) -> bool:
         return False
     if not any(fnmatchcase(finding.detector, pattern) for pattern in line.detectors):
         return False
+    if line.opened_from_ms is not None and finding.opened_ms < line.opened_from_ms:
+        return False
     for key, wanted in line.subject.items():
         value = getattr(finding.subject, key, None)
         if value is None:
@@ -142,6 +144,8 @@ def _limit(line: Expected) -> str:
     words = []
     if line.opened_at_ms is not None:
         words.append(f"opened {utc(line.opened_at_ms)} ± {line.within_ms / 1000:g} s")
+    if line.opened_from_ms is not None:
+        words.append(f"opened from {utc(line.opened_from_ms)} on")
     if line.opened_by_ms is not None:
         words.append(f"opened by {utc(line.opened_by_ms)}")
     if line.seen_by_ms is not None:

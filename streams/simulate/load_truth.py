@@ -138,6 +138,7 @@ def _find(table: Table, lines: _Lines) -> Find:
         opened_at=table.take("opened_at", lines.moment, None),
         within_ms=table.take("within", duration_ms, 2000),
         opened_by=table.take("opened_by", lines.moment, None),
+        opened_from=table.take("opened_from", lines.moment, None),
         seen_by=table.take("seen_by", lines.moment, None),
         before=table.take("before", lines.moment, None),
         throughout=table.take("throughout", lines.pair, None),

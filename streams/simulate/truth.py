@@ -56,6 +56,8 @@ class Find:
     opened_at: Moment | None = None
     within_ms: int = 2000
     opened_by: Moment | None = None
+    opened_from: Moment | None = None
+    """What opened before it is something else."""
     seen_by: Moment | None = None
     before: Moment | None = None
     throughout: tuple[Moment, Moment] | None = None
@@ -152,6 +154,7 @@ class Expected:
     opened_at_ms: int | None = None
     within_ms: int = 0
     opened_by_ms: int | None = None
+    opened_from_ms: int | None = None
     seen_by_ms: int | None = None
     before_ms: int | None = None
     throughout_ms: tuple[int, int] | None = None
@@ -301,6 +304,7 @@ def _find(find: Find, resolver: _Resolver) -> Expected:
         opened_at_ms=resolver.time(find.opened_at),
         within_ms=find.within_ms,
         opened_by_ms=resolver.time(find.opened_by),
+        opened_from_ms=resolver.time(find.opened_from),
         seen_by_ms=resolver.time(find.seen_by),
         before_ms=resolver.time(find.before),
         throughout_ms=through,

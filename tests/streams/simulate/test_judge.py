@@ -169,3 +169,9 @@ def test_a_decision_of_a_wider_scope_is_judged_by_its_scope() -> None:
     assert [True] == [row.ok for row in judge([line], [], made, {})]
     assert [False] == [row.ok for row in judge([replace(line, scope="")], [], made, {})]
     assert [False] == [row.ok for row in judge([replace(line, scope="region:south")], [], made, {})]
+
+
+def test_what_opened_before_a_time_is_not_what_a_line_asks_for() -> None:
+    assert "" == note(find(opened_from_ms=1000), finding())
+    assert "no such finding" == note(find(opened_from_ms=1001), finding())
+    assert "" == note(find(opened_from_ms=1001), finding(), finding("b", opened_ms=1001))

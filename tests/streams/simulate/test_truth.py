@@ -20,12 +20,11 @@ def ledger() -> Ledger:
 
 
 def test_a_moment_is_the_fact_that_completes_the_vms_on_the_servers() -> None:
-    truth = Truth(
-        find=(Find("", "start_failure", ("north-*",), {}, seen_by=Moment(None, "start_failed", 3, 2, plus_ms=7)),)
-    )
+    moment = Moment(None, "start_failed", 3, 2, plus_ms=7)
+    truth = Truth(find=(Find("", "start_failure", ("north-*",), {}, seen_by=moment, opened_from=Moment(9)),))
     (line,) = resolve(truth, SIZES, ledger())
 
-    assert (4007, "north-1", "") == (line.seen_by_ms, line.cluster, line.broken)
+    assert (4007, 9, "north-1", "") == (line.seen_by_ms, line.opened_from_ms, line.cluster, line.broken)
 
 
 def test_a_moment_of_two_signatures_or_outside_the_window_never_comes() -> None:
