@@ -26,7 +26,7 @@ from streams.engine.told import Told, gauge
 from streams.kafka.bundle import Bundle
 from streams.kafka.client import aiokafka_settings, faust_credentials
 from streams.kafka.faust_host import BundleApp, make_app
-from streams.kafka.guards import Watchdog, die
+from streams.kafka.guards import Watchdog, die, partitions_added
 from streams.operate import metrics
 from streams.operate.health import Health
 from streams.operate.web import WebServer
@@ -109,6 +109,8 @@ class EngineHost:
         """Take over what was assigned and is not yet ours, let go of the rest; what stayed goes on where it stands."""
         self.health.restoring()
         mine = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == self.topic}
+        if self.source != "fleet" and max(mine, default=0) >= self.config.kafka.lanes:
+            die(partitions_added(self.topic, max(mine), self.config.kafka.lanes))
         for partition in sorted(set(self.owned) - mine):
             await self.let_go(partition)
         for partition in sorted(mine - set(self.owned)):

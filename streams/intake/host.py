@@ -27,7 +27,7 @@ from streams.intake.whole import FEEDS as WHOLE_FEEDS
 from streams.intake.whole import day_of, read_whole, stamp_before
 from streams.intake.writers_asked import AskedSchemas
 from streams.kafka.bundle import Bundle, Standing
-from streams.kafka.guards import die
+from streams.kafka.guards import die, partitions_added
 from streams.operate import metrics
 from streams.operate.health import Health
 
@@ -130,6 +130,10 @@ class IntakeHost:
         for lane in self.lanes.values():
             lane.freed.set()
         places = [place for place in mine if place[0] in self.plans]
+        for topic, number in places:
+            if self.plans[topic].rows is None and number >= self.config.kafka.lanes:
+                self.end(partitions_added(topic, number, self.config.kafka.lanes))
+                return
         self.groups, self.lanes = {}, {}
         for topic, number in sorted(places):
             plan = self.plans[topic]

@@ -49,6 +49,9 @@ FETCH_BYTES: Final = 4 * 1024 * 1024
 """What one fetch may bring of a partition; a larger record comes all the same."""
 
 
+METADATA_MS: Final = 10_000
+"""How often topics are looked at: partitions that somebody added are told after so long, and not after five minutes."""
+
 EMBEDDED_WAIT_MS: Final = 20
 """How long a fetch from the embedded broker waits; Faust's 1.5 s would be the delay of each hop."""
 
@@ -334,6 +337,7 @@ def make_app(
         "broker_heartbeat_interval": session_timeout_s / 4,
         "broker_commit_interval": commit_interval_s,
         "consumer_auto_offset_reset": "earliest",
+        "consumer_metadata_max_age_ms": METADATA_MS,
         "consumer_max_fetch_size": FETCH_BYTES,
         "stream_buffer_maxsize": QUEUED_BUNDLES,
         # Else events that were cancelled at shutdown are acked.

@@ -161,3 +161,12 @@ class Continuity:
         if bundle.from_offset > expected:
             return Hole(*place, expected, bundle.from_offset)
         return None
+
+
+def partitions_added(topic: str, lane: int, lanes: int) -> str:
+    """Return what to tell where a topic has more lanes than it was made with: their number is fixed."""
+    return (
+        f"topic {topic} has a lane {lane}, and [kafka] lanes is {lanes}: partitions were added, and clusters now go "
+        "into other lanes than before. Nothing is judged until that is mended: make the topics anew under another "
+        "[kafka] prefix (`leapwatch topics apply`), and let producers write there; growth is always a new prefix"
+    )

@@ -115,6 +115,15 @@ def world() -> World:
     return made[0]
 
 
+def test_partitions_that_were_added_while_it_ran_end_it() -> None:
+    """Their number is fixed: with another a cluster's records would go on in another lane."""
+    made = world()
+    made.host.assigned([(HOST_AGENT, 0), (HOST_AGENT, 1), (GUEST_AGENT, 0)])
+
+    (told,) = made.ended
+    assert "host-agent has a lane 1, and [kafka] lanes is 1: partitions were added" in told
+
+
 def event(values: list[bytes | None], start: int = 0, topic: str = HOST_AGENT, lane: int = 0, end: int = 0) -> Event:
     records = tuple(
         SimpleNamespace(

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from schemas.codec import decode, encode
 from schemas.commands import ConfigChanged
@@ -18,6 +18,7 @@ from schemas.source import GUEST_AGENT, HOST_AGENT, MAINTENANCE, TELEMETRY_FEEDS
 from schemas.telemetry import Batch, Clocks
 from streams.intake.checks import row_of
 from streams.kafka.embedded import EmbeddedBroker
+from streams.kafka.guards import EXIT_STATUS
 from streams.kafka.partition import lane_of
 from streams.kafka.real import RealBroker
 from tests.streams.intake.live import Live, covered, fresh_rows, live
@@ -180,6 +181,27 @@ def test_an_intake_pulses_all_lanes_when_told_to(
 
         clocks = [made for *_, made in site.telemetry() if isinstance(made, Clocks)]
         assert {()} == {stretch.gaps for one in clocks for stretch in one.stretches}
+
+
+@pytest.mark.kafka
+def test_partitions_added_to_a_live_source_topic_end_the_intake_which_says_so_and_does_not_start_again(
+    tmp_path: Path, real_broker: RealBroker, topic_prefix: str
+) -> None:
+    """Soon, and with what to do: nobody reads on in lanes that clusters have left."""
+    with live(tmp_path, real_broker.bootstrap, topic_prefix, LANES) as site:
+        admin = AdminClient({"bootstrap.servers": real_broker.bootstrap})
+        made = admin.create_topics([NewTopic(topic, partitions, 1) for topic, partitions in site.topics()])
+        for future in made.values():
+            future.result(30)
+        worker = site.start()
+        site.wait("the lanes", lambda: "lanes assigned" in site.logs())
+        topic = f"{topic_prefix}{HOST_AGENT}"
+        admin.create_partitions([NewPartitions(topic, LANES + 1)])[topic].result(30)
+        assert EXIT_STATUS == worker.wait(60), site.logs()
+
+        assert f"topic {topic} has a lane {LANES}, and [kafka] lanes is {LANES}: partitions were added" in site.logs()
+        assert 0 != site.start().wait(60)
+        assert f"topic {topic} has {LANES + 1} lanes and the configuration says {LANES}" in site.logs()
 
 
 @pytest.mark.kafka
