@@ -155,8 +155,12 @@ def _limit(line: Expected) -> str:
     if line.throughout_ms is not None:
         words.append(f"from {utc(line.throughout_ms[0])} to {utc(line.throughout_ms[1])}")
     if (line.least, line.most) != (1, float("inf")):
-        words.append(f"count {line.least:g}" if line.least == line.most else f"count {line.least:g} to {line.most:g}")
+        words.append(f"count {_amount(line)}")
     return ", ".join(words)
+
+
+def _amount(line: Expected) -> str:
+    return f"{line.least:g}" if line.least == line.most else f"{line.least:g} to {line.most:g}"
 
 
 def _judge_find(line: Expected, histories: dict[str, list[Finding]], claimed: set[str]) -> Row:
@@ -261,17 +265,17 @@ def _judge_decide(line: Expected, decisions: list[Decision]) -> Row:
     for decision in decisions:
         if not fnmatchcase(decision.action, line.action) or not fnmatchcase(decision.scope, scope):
             continue
-        if not line.target or fnmatchcase(getattr(decision, "target", ""), line.target):
+        if not line.target or fnmatchcase(decision.target, line.target):
             made.setdefault(decision.id, decision)
     first = min(made.values(), key=lambda decision: decision.at_ms, default=None)
     note = ""
     if not line.least <= len(made) <= line.most:
-        note = f"{len(made)} made, not {line.least:g}"
+        note = f"{len(made)} made, not {_amount(line)}"
     elif first is not None and line.seen_by_ms is not None and first.at_ms > line.seen_by_ms:
         note = f"made {(first.at_ms - line.seen_by_ms) / 1000:.3f} s too late"
     found = f"{first.action} {first.state}" if first is not None else ""
     at_ms = first.at_ms if first is not None else None
-    return Row(not note, "decide", line.label, line.cluster, found, None, at_ms, f"count {line.least:g}", note)
+    return Row(not note, "decide", line.label, line.cluster, found, None, at_ms, f"count {_amount(line)}", note)
 
 
 def _broken_detectors(histories: dict[str, list[Finding]]) -> list[Row]:

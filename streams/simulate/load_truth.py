@@ -204,6 +204,19 @@ def _scope(value: Any) -> str:
     return scope
 
 
+def _decisions(value: Any) -> tuple[int, int]:
+    """Return least and most of `1` or `[1, 3]`."""
+    amount = read.whole_between(0, 1000)
+    if not isinstance(value, list):
+        return amount(value), amount(value)
+    if len(value) != 2:
+        raise ValueError(f"is {read.shown(value)}; must be a number, or the least and the most")
+    least, most = amount(value[0]), amount(value[1])
+    if least > most:
+        raise ValueError(f"is {read.shown(value)}; the least comes first")
+    return least, most
+
+
 def _decide(table: Table, lines: _Lines) -> Decide:
     scope = table.take("scope", _scope, "")
     wide = scope == EVERYWHERE or scope.startswith("region:")
@@ -211,7 +224,7 @@ def _decide(table: Table, lines: _Lines) -> Decide:
         label=table.take("label", read.text, ""),
         action=table.take("action", read.text, ""),
         clusters=table.take("clusters", lines.clusters, ("*",)),
-        count=table.take("count", read.whole_between(0, 1000), 1),
+        count=table.take("count", _decisions, (1, 1)),
         seen_by=table.take("seen_by", lines.moment, None),
         scope=scope,
         target=table.take("target", read.text, ""),

@@ -92,12 +92,13 @@ class Decide:
     label: str
     action: str
     clusters: tuple[str, ...]
-    count: int = 1
+    count: tuple[int, int] = (1, 1)
+    """Least and most."""
     seen_by: Moment | None = None
     scope: str = ""
     """A pattern of scopes; empty: that of the cluster which is judged."""
     target: str = ""
-    """A pattern of what is stopped: a rollout or a version; empty: whatever it is."""
+    """A pattern of what is stopped, `rollout:NAME` or `COMPONENT=VERSION`; empty: whatever it is."""
     fleet: bool = False
 
 
@@ -379,7 +380,7 @@ def _decide(decide: Decide, resolver: _Resolver) -> Expected:
         target=decide.target,
         fleet=decide.fleet,
         seen_by_ms=resolver.time(decide.seen_by),
-        least=decide.count,
-        most=decide.count,
+        least=decide.count[0],
+        most=decide.count[1],
         broken=resolver.broken,
     )

@@ -171,6 +171,15 @@ def test_a_decision_of_a_wider_scope_is_judged_by_its_scope() -> None:
     assert [False] == [row.ok for row in judge([replace(line, scope="region:south")], [], made, {})]
 
 
+def test_a_decision_about_a_rollout_is_judged_by_its_target() -> None:
+    line = Expected("decide", "halt", "north-1", action="halt-*", target="rollout:a*", least=1, most=1)
+    made = Decision("d", "halt-rollout", "cluster:north-1", "PROPOSED", "advise", "", (), 2000, target="rollout:agent")
+
+    assert [True] == [row.ok for row in judge([line], [], [made], {})]
+    assert [False] == [row.ok for row in judge([line], [], [replace(made, target="rollout:b")], {})]
+    assert [False] == [row.ok for row in judge([line], [], [replace(made, target="")], {})]
+
+
 def test_what_opened_before_a_time_is_not_what_a_line_asks_for() -> None:
     assert "" == note(find(opened_from_ms=1000), finding())
     assert "no such finding" == note(find(opened_from_ms=1001), finding())

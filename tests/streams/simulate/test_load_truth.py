@@ -55,6 +55,8 @@ def test_a_count_is_a_number_or_the_least_and_the_most(count: object, limits: tu
         ({"find": [{"detector": "d", "count": "sheep"}]}, "truth.find[0].count: formula uses 'sheep'"),
         ({"find": [{"detector": "d", "severity": "LOUD"}]}, "truth.find[0].severity: is 'LOUD'; must be one of"),
         ({"not": [{}]}, "truth.not[0].detectors: is missing; name detectors, or severity_at_least"),
+        ({"decide": [{"action": "a", "count": [3, 1]}]}, "truth.decide[0].count: is [3, 1]; the least comes first"),
+        ({"decide": [{"action": "a", "count": [1]}]}, "truth.decide[0].count: is [1]; must be a number, or"),
         ({"decide": [{"action": "a", "count": 1001}]}, "truth.decide[0].count: is 1001; must be"),
         ({"decide": [{"action": "a", "scope": "world"}]}, "truth.decide[0].scope: is 'world'; must be everywhere"),
         (
@@ -92,3 +94,11 @@ def test_a_moment_counts_from_a_time_on_of_one_thing_in_so_many_clusters() -> No
     assert [] == errors
     assert Moment(None, "blasted", from_ms=START_MS + 600_000, of="mix", clusters=2) == find.seen_by
     assert (True, ("a", "b")) == (find.fleet, find.says)
+
+
+@pytest.mark.parametrize(("count", "limits"), [(0, (0, 0)), (2, (2, 2)), ([1, 3], (1, 3))])
+def test_decisions_are_counted_by_the_least_and_the_most(count: object, limits: tuple[int, int]) -> None:
+    truth, errors = loaded({"decide": [{"action": "a", "count": count}]})
+
+    assert [] == errors
+    assert limits == truth.decide[0].count
