@@ -35,10 +35,30 @@ class Beginning:
     recycled: bool = False
 
 
+def seen_to_start(view: VmView, incarnation: int) -> bool:
+    """Tell whether an incarnation was seen to begin: the first that is known may have run for days when it was seen.
+
+    One that is no longer kept, because so many followed it, is taken to have been.
+    """
+    if view.starts and incarnation < view.starts[0].incarnation:
+        return True
+    for start in view.starts:
+        if start.incarnation < incarnation:
+            return True
+        if start.incarnation == incarnation and start.turns and start.turns[0][1] == GaState.STARTING:
+            return True
+    return any(word.incarnation == incarnation and word.kind == GuestKind.START for word in view.words)
+
+
 def beginnings(view: VmView) -> list[Beginning]:
-    """Return the starts of a VM that are remembered, in order of stamp; each once, whoever told of it."""
+    """Return the starts of a VM that are remembered, in order of stamp; each once, whoever told of it.
+
+    First sight of an incarnation that runs already is none.
+    """
     found = [
-        Beginning(start.at_ms, start.incarnation, start.server, start.source, start.evidence) for start in view.starts
+        Beginning(start.at_ms, start.incarnation, start.server, start.source, start.evidence)
+        for place, start in enumerate(view.starts)
+        if place or seen_to_start(view, start.incarnation)
     ]
     told: dict[tuple[int, int], None] = {}
     for word in view.words:

@@ -10,9 +10,10 @@ from detectors.failfast.words import counted, listed, minutes, utc
 from detectors.frames import BatchFrame, DueFrame, Frame
 from detectors.picture import Picture, VmView
 from detectors.rollouts.covers import Cover, cover_of
+from detectors.rollouts.lifeline import seen_to_start
 from detectors.rollouts.vm_waits import Wait, WaitState, first
 from schemas.outputs import Evidence, Finding, Severity, Subject
-from schemas.source import GaState, GuestKind, MaintenanceEvent, MaintenanceKind
+from schemas.source import MaintenanceEvent, MaintenanceKind
 
 _CUT = "\x1f"
 TURNS_MOST = 1024
@@ -171,7 +172,7 @@ class ReadyOverdue(Detector[Config, ReadyState]):
         end_ms = _over_ms(view, wait.incarnation, wait.since_ms)
         cover = self._cover(view, wait, picture)
         soon = end_ms is not None and end_ms <= wait.since_ms + self._limit_ms
-        if soon or cover is None or not _seen_to_start(view, wait) or not self._begins(view, wait, cover, picture):
+        if soon or cover is None or not seen_to_start(view, wait.incarnation) or not self._begins(view, wait, cover):
             self._drop(key)
             return []
         limit_ms = self.state.limit_at(key, _where(view, wait), self._limit_ms, frame.due_ms, picture)
@@ -207,7 +208,7 @@ class ReadyOverdue(Detector[Config, ReadyState]):
         )
         return findings + self._close(wait.vm, frame, picture)
 
-    def _begins(self, view: VmView, wait: Wait, cover: Cover, picture: Picture) -> bool:
+    def _begins(self, view: VmView, wait: Wait, cover: Cover) -> bool:
         """Tell whether this is the first start within its cover: it is from there that the time runs."""
         earlier = [start.at_ms for start in view.starts if start.incarnation < wait.incarnation]
         waits = [self.state.waits[key] for key in self.state.by_vm.get(wait.vm, ()) if key in self.state.waits]
@@ -267,8 +268,9 @@ class ReadyOverdue(Detector[Config, ReadyState]):
             domain.event_id,
             opened_ms=domain.at_ms,
             severity=Severity.WARNING,
-            title=f"update domain {domain.update_domain}{of} of rollout {domain.rollout} starts while "
-            f"{counted(len(out), 'VM')} of an earlier one are not READY: several instances out at once",
+            title=f"update domain {domain.update_domain}{of} of rollout {domain.rollout} starts before "
+            f"{counted(len(out), 'VM')} of an earlier one {'is' if len(out) == 1 else 'are'} READY: several instances "
+            "out at once",
             explanation=f"UD_STARTED came at {utc(domain.at_ms)}. Not READY since their restart by the same rollout: "
             f"{listed(out)}. Services with instances in both domains run with fewer than planned; hold the rollout "
             "until these are READY, or find out what keeps them.",
@@ -330,14 +332,6 @@ def _over_ms(view: VmView, incarnation: int, after_ms: int) -> int | None:
     newest = view.start
     gone = newest.ended_ms if newest is not None and newest.incarnation >= incarnation else None
     return first(ready, gone if gone is not None and gone >= after_ms else None)
-
-
-def _seen_to_start(view: VmView, wait: Wait) -> bool:
-    """Tell whether an incarnation was seen to begin: first seen in the middle of its life, it proves nothing."""
-    for start in view.starts:
-        if start.incarnation < wait.incarnation or (start.turns and start.turns[0][1] == GaState.STARTING):
-            return True
-    return any(word.incarnation == wait.incarnation and word.kind == GuestKind.START for word in view.words)
 
 
 def _where(view: VmView, wait: Wait) -> str:

@@ -50,7 +50,9 @@ def _update(story: Story, rollout: str, vm: Machine) -> None:
     stops_s = story.random.choice((20.0, 250.0, 400.0, 700.0))
     story.at(stops_s, _stopped, story, vm, vm.incarnation)
     story.at(stops_s + 30, story.start, vm)
-    story.at(stops_s + 200, lambda: story.tell("VM_UPDATE_COMPLETED", rollout=rollout, vm=vm.name, server=vm.server))
+    # One whose VM does not start is told to be complete late.
+    ends_s = stops_s + (3000 if vm.fails else 200)
+    story.at(ends_s, lambda: story.tell("VM_UPDATE_COMPLETED", rollout=rollout, vm=vm.name, server=vm.server))
 
 
 def _stopped(story: Story, vm: Machine, incarnation: int) -> None:

@@ -7,6 +7,8 @@ from detectors.rollouts.lifeline import beginnings, ready_stretches
 from tests.detectors.pictured import pictured
 from tests.kit import START_MS, Log, vm
 
+STARTING = vm("v1", ga="STARTING")
+
 
 def starts(log: Log) -> list[tuple[float, bool]]:
     view = pictured(log).vms["v1"]
@@ -20,18 +22,31 @@ def ready(log: Log, from_s: float = 0, until_s: float = 1000) -> list[tuple[floa
 
 
 def test_incarnations_and_recycled_are_starts() -> None:
-    log = Log().host(0, "s1", [vm("v1")]).guest(100, "v1", "RECYCLED").host(200, "s1", [vm("v1", 2, "STARTING")])
+    log = (
+        Log()
+        .host(0, "s1", [vm("v1", ga="STARTING")])
+        .guest(100, "v1", "RECYCLED")
+        .host(200, "s1", [vm("v1", 2, "STARTING")])
+    )
 
     assert [(0, False), (100, True), (200, False)] == starts(log)
 
 
 def test_a_recycled_within_a_minute_of_its_incarnation_or_the_next_is_that_start() -> None:
-    log = Log().host(0, "s1", [vm("v1")]).guest(140, "v1", "RECYCLED").host(200, "s1", [vm("v1", 2, "STARTING")])
+    log = (
+        Log()
+        .host(0, "s1", [vm("v1", ga="STARTING")])
+        .guest(140, "v1", "RECYCLED")
+        .host(200, "s1", [vm("v1", 2, "STARTING")])
+    )
     log.guest(210, "v1", "RECYCLED", incarnation=2).guest(220, "v1", "RECYCLED", incarnation=2)
 
     assert [(0, False), (200, False), (220, True)] == starts(log)
     assert [(0, False), (139.999, True), (200, False)] == starts(
-        Log().host(0, "s1", [vm("v1")]).guest(139.999, "v1", "RECYCLED").host(200, "s1", [vm("v1", 2, "STARTING")])
+        Log()
+        .host(0, "s1", [vm("v1", ga="STARTING")])
+        .guest(139.999, "v1", "RECYCLED")
+        .host(200, "s1", [vm("v1", 2, "STARTING")])
     )
 
 
@@ -58,3 +73,10 @@ def test_a_vm_that_left_is_not_ready() -> None:
     log = Log().host(10, "s1", [vm("v1", 1, "READY")]).host(50, "s1", [])
 
     assert [(10, 50)] == ready(log)
+
+
+def test_first_sight_of_what_runs_already_is_no_start() -> None:
+    log = Log().host(0, "s1", [vm("v1")]).host(200, "s1", [vm("v1", 2, "BUSY")])
+
+    assert [(200, False)] == starts(log)
+    assert [(0, False)] == starts(Log().guest(0, "v1", "START").host(1, "s1", [vm("v1", 1, "BUSY")]))
