@@ -11,8 +11,12 @@ from streams.simulate.scenario import Size
 from streams.simulate.score import Options, Result, score_scenario, sized
 
 SMALL = Size(clusters=5, servers=120, vms=8)
-SMALLER = {"leap-day": Size(clusters=5, servers=30, vms=4)}
-"""A day and a half, second by second: the clocks alone are 120,000 a cluster."""
+SMALLER = {
+    "leap-day": Size(clusters=5, servers=30, vms=4),
+    "regression": Size(clusters=3, servers=80, vms=6),
+    "innocent-rollout": Size(clusters=2, servers=80, vms=6),
+}
+"""Those that last long: a day and a half, second by second, is 120,000 turns of the clocks in each cluster."""
 WAITING = {
     "leap-day": ("version_mix", "simultaneous_change", "rollout_regression"),
     "blast": ("version_mix", "simultaneous_change"),
