@@ -38,6 +38,9 @@ class Config:
     """The same for a Preempt, in seconds. Source: as above, 30 s."""
     terminate_s: float = field(default=300.0, metadata={"least": 0, "most": 86_400})
     """The same for a Terminate, in seconds. Source: as above, 5 to 15 min as its owner configured: the least."""
+    transit_s: float = field(default=2.0, metadata={"least": 0, "most": 60})
+    """Seconds by which a lead may fall short: what is sent just in time reaches its broker a little later. Source: our
+    judgement; records of the simulation travel for less than a second."""
     hold_s: float = field(default=3600.0, metadata={"least": 1, "most": 30 * 86_400})
     """Seconds for which it is still told after the maintenance has begun (a wave's: after its window has ended).
     Source: our judgement; owners ask within the hour why they had no time."""
@@ -107,8 +110,9 @@ class ShortNotice(Detector[Config, State]):
     earlier date knows; who is told of an earlier one is told anew. A wave whose announcement was never seen is not
     judged. Rule for a scheduled event: NotBefore lies less than its type's minimum after SCHEDULED (Freeze and Reboot
     15 min, Redeploy 10 min, Preempt 30 s, Terminate 5 min), in the frame that brings it; one finding for each type,
-    with the least real lead, which `signature` names. `numbers` has promised and real lead; the real lead of every
-    announcement is also a metric, since the minimum is said to have turned out to be a maximum.
+    which `signature` names, with the least real lead. Leads go by the broker's stamp, so `transit_s` less is enough.
+    `numbers` has promised and real lead; the real lead of every announcement is also a metric, since the minimum is
+    said to have turned out to be a maximum.
 
     A wave's finding ends when it ends or is moved far enough, or `hold_s` after its window; that of a type when the
     last short event was cancelled or has begun `hold_s` ago.
@@ -170,7 +174,8 @@ class ShortNotice(Detector[Config, State]):
             later = [known.at_ms for known in tellings[place:] if known.start_ms <= start_ms]
             until = tellings[place + 1].named if place + 1 < len(tellings) else len(wave.vms)
             lead_s = (start_ms - min(later)) / 1000
-            if (until > telling.named or place == 0) and lead_s < self.config.wave_days * DAY_S:
+            least_s = self.config.wave_days * DAY_S - self.config.transit_s
+            if (until > telling.named or place == 0) and lead_s < least_s:
                 short.append((telling, lead_s, until - telling.named))
         if not short:
             return self._close(key, frame, "its window was moved: there is notice enough")
@@ -198,7 +203,8 @@ class ShortNotice(Detector[Config, State]):
         self, event: MaintenanceEvent, at_ms: int, evidence: Evidence, frame: Frame, picture: Picture
     ) -> list[Finding]:
         event_type = (event.event_type or "").capitalize()
-        if event.not_before_ms is None or self.config.least_s(event_type) is None:
+        least_s = self.config.least_s(event_type)
+        if event.not_before_ms is None or least_s is None:
             return []
         name = event.notice_id or event.event_id
         known = self.state.notices.get(name)
@@ -210,7 +216,7 @@ class ShortNotice(Detector[Config, State]):
         self._forget(name)
         now = Notice(event_type, told_ms, event.not_before_ms, vms, event.event_id, evidence)
         self.state.notices[name] = now
-        if now.lead_s < (self.config.least_s(event_type) or 0.0):
+        if now.lead_s < least_s - self.config.transit_s:
             self.state.short.setdefault(event_type, {})[name] = told_ms
         while len(self.state.notices) > NOTICES_MOST:
             oldest = next(iter(self.state.notices))
