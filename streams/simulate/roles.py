@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from schemas.source import GaState, GuestKind
 from streams.simulate.agents import SHUTDOWN
+from streams.simulate.ledger import Fact
 from streams.simulate.quantity import SECOND_MS
 from streams.simulate.scenario import Fault
 
@@ -147,10 +148,13 @@ class Roles:
             return False
         if vm.name not in self._waiting:
             self._waiting[vm.name] = fault
-            self.world.note("waiting", server=vm.home.name, vm=vm.name, detail=fault.name)
             vm.off = True
             vm.alive = False
-            self._state(vm, GaState.WAITING_FOR_HOST)
+            if vm.ga != GaState.WAITING_FOR_HOST:
+                self._state(vm, GaState.WAITING_FOR_HOST)
+            # It has waited since it was shut down.
+            fact = Fact("waiting", vm.since_ms, self.world.name, vm.home.name, vm.name, fault.name)
+            self.world.ledger.add(fact)
         return True
 
     def starts_up(self, vm: Vm) -> bool:

@@ -335,6 +335,8 @@ class Scenario:
     component_updates: tuple[ComponentUpdate, ...]
     faults: tuple[Fault, ...]
     truth: Truth
+    clocks_ms: int = 1000
+    """Source time between two turns of the clocks where it is scored; see `clocks_s` in SCENARIOS.md."""
     quick: Size = Size()
     """The size in which `leapwatch score` runs it unless it is told `--full`, or another."""
     repairs: tuple[Repair, ...] = ()

@@ -125,6 +125,7 @@ def log_of(scenario: Scenario, cluster: str, outcome: Outcome, *, through_codec:
 
     return telemetry(
         source,
+        clocks_every_ms=scenario.clocks_ms,
         read_lags=lags,
         on_dead=dead,
         end_ms=scenario.end_ms + TAIL_MS,

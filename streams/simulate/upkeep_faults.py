@@ -30,7 +30,8 @@ class UpkeepFaults:
         """Let a fault act now on the servers chosen, or on VMs of them."""
         world = self.world
         if fault.kind == "maintenance_restart":
-            self._hit_hosts(fault, hosts)
+            for vm in (vm for host in hosts for vm in host.vms.values()):
+                world.note("fault", server=vm.home.name, vm=vm.name, detail=fault.name)
             if (run := world.waves.of(fault.wave)) is not None:
                 run.restart(hosts)
             return

@@ -196,11 +196,15 @@ class WaveRun:
     def _reboot(self, hosts: list[Host]) -> None:
         HostUpdates(self.world, hosts, self._how, self._rng, lambda: self._rebooted(hosts))
 
-    def _rebooted(self, hosts: list[Host]) -> None:
+    def _strike_out(self, hosts: list[Host]) -> None:
+        """Leave the VMs alone whose server is updated now."""
         for host in hosts:
             if self._updated(host):
                 for name in host.vms:
                     self._left.pop(name, None)
+
+    def _rebooted(self, hosts: list[Host]) -> None:
+        self._strike_out(hosts)
         self._domains_done += 1
         if self._domains:
             self.world.at(self.world.now + self.wave.gap_ms, self._open)
@@ -215,4 +219,4 @@ class WaveRun:
 
     def restart(self, hosts: list[Host]) -> None:
         """Reboot servers for this wave now, whatever its windows say."""
-        HostUpdates(self.world, hosts, self._how, self._rng, lambda: None)
+        HostUpdates(self.world, hosts, self._how, self._rng, lambda: self._strike_out(hosts))

@@ -15,6 +15,10 @@ SMALLER = {
     "leap-day": Size(clusters=5, servers=30, vms=4),
     "regression": Size(clusters=3, servers=80, vms=6),
     "innocent-rollout": Size(clusters=2, servers=80, vms=6),
+    "os-upgrade": Size(clusters=3, servers=40, vms=6),
+    "os-upgrade-faults": Size(servers=20, vms=4),
+    "planned-maintenance": Size(servers=12, vms=3),
+    "planned-maintenance-faults": Size(servers=12, vms=3),
 }
 """Those that last long: a day and a half, second by second, is 120,000 turns of the clocks in each cluster."""
 WAITING = {
@@ -23,6 +27,12 @@ WAITING = {
     "version-mix": ("version_mix",),
     "regression": ("rollout_regression",),
     "innocent-rollout": ("rollout_regression",),
+    "os-upgrade": ("unavailability", "root_cause"),
+    "os-upgrade-faults": ("update_order", "root_cause"),
+    "planned-maintenance": ("unavailability", "root_cause"),
+    "planned-maintenance-faults": ("paired_regions",),
+    "blob-cache-reboot": ("unavailability", "root_cause"),
+    "nmagent-update": ("unavailability", "root_cause"),
 }
 """Scenarios whose truth names detectors that are not there yet, and which; to be emptied as they come."""
 SEED = 7

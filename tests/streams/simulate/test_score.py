@@ -10,6 +10,8 @@ import pytest
 from rich.console import Console
 
 import streams.simulate
+from detectors.frames import ClocksFrame
+from streams.engine.frames import frame_of
 from streams.simulate.ledger import Ledger
 from streams.simulate.load import load, loads
 from streams.simulate.scenario import Size
@@ -62,6 +64,16 @@ def test_the_intake_takes_every_record_of_a_scenario(name: str) -> None:
 
         assert (0, "") == (outcome.dead, outcome.first_dead)
         assert logged
+
+
+def test_a_file_may_turn_its_clocks_more_seldom() -> None:
+    text = 'name = "s"\nstart = 2012-03-01T00:00:00Z\nduration = "10m"\n%s[[cluster]]\nname = "north"\nservers = 2\n'
+    turns = []
+    for key in ("", "clocks_s = 10\n"):
+        log = log_of(loads(text % key), "north-1", Outcome("north-1", Ledger()))
+        turns.append(sum(isinstance(frame_of(record), ClocksFrame) for record in log))
+
+    assert 10 * (turns[1] - 1) <= turns[0] <= 10 * (turns[1] + 1)
 
 
 def test_reboots_are_counted_once_however_often_they_are_told() -> None:
