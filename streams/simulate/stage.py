@@ -75,7 +75,7 @@ class Stage:
         # What leads other commands to a broker (LEAPWATCH_KAFKA_BOOTSTRAP) must not lead these away from this one.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LEAPWATCH_")}
         log = self.config.parent / f"{role}.log"
-        with log.open("wb") as out:
+        with log.open("wb") as out, held():
             process = subprocess.Popen(
                 [sys.executable, "-m", "streams.cli", "worker", "--role", role, "--config", str(self.config)],
                 stdin=subprocess.DEVNULL,
@@ -85,7 +85,7 @@ class Stage:
                 start_new_session=True,
                 env=environment,
             )
-        self.workers.append((role, process, log))
+            self.workers.append((role, process, log))
 
     def alive(self) -> None:
         """Raise StageError where a worker has ended."""
@@ -132,6 +132,20 @@ def staged() -> Iterator[Stage]:
 
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Keep back a signal that ends us until the block is done: a worker started and not yet noted would be left."""
+    came: list[int] = []
+    kept = {number: signal.signal(number, lambda which, _frame: came.append(which)) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+    for which in came:
+        signal.raise_signal(which)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import pytest
 
 from streams.config.catalogue import config_types
 from streams.config.load import load
-from streams.simulate.stage import CONFIG, LANES, LEAD_MS, TAIL_LINES, Stage, StageError, staged
+from streams.simulate.stage import CONFIG, LANES, LEAD_MS, TAIL_LINES, Stage, StageError, held, staged
 
 
 def test_the_configuration_is_a_good_one_and_blind_begins_beyond_the_lead(tmp_path: Path) -> None:
@@ -43,6 +43,19 @@ def test_a_demo_does_without_kafka_pythons_half_a_second() -> None:
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
 
     assert "False" == done.stdout.strip()
+
+
+def test_a_signal_that_comes_while_a_worker_is_started_waits_until_it_is_noted() -> None:
+    done: list[str] = []
+
+    def start() -> None:
+        with held():
+            signal.raise_signal(signal.SIGINT)
+            done.append("noted")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert ["noted"] == done
 
 
 @pytest.mark.embedded
