@@ -68,6 +68,15 @@ def gauge(role: str, runners: Iterable[Runner]) -> None:
     metrics.FINDINGS_OPEN.clear()
     for (name, severity), count in Counter((finding.detector, finding.severity) for finding in findings).items():
         metrics.FINDINGS_OPEN.labels(name, severity).set(count)
+    metrics.INCIDENTS_OPEN.clear()
+    going_on = [
+        incident.severity
+        for cluster in clusters
+        for incident in cluster.picture.fleet.incidents.known.values()
+        if not incident.resolved_ms
+    ]
+    for severity, count in Counter(going_on).items():
+        metrics.INCIDENTS_OPEN.labels(severity).set(count)
     standing = [
         decision.action
         for cluster in clusters

@@ -44,6 +44,7 @@ DETECTOR_ERRORS = Counter(
 )
 FINDINGS = Counter("leapwatch_findings_total", "Findings published.", ["detector", "state", "severity"])
 FINDINGS_OPEN = Gauge("leapwatch_findings_open", "Findings open now.", ["detector", "severity"])
+INCIDENTS_OPEN = Gauge("leapwatch_incidents_open", "Incidents that go on, by severity.", ["severity"])
 DECISIONS = Counter("leapwatch_decisions_total", "Decisions published.", ["action", "state"])
 LATCHES_OPEN = Gauge("leapwatch_latches_open", "Decisions that stand until a person releases them.", ["action"])
 HUMAN_INVESTIGATE = Gauge(

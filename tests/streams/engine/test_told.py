@@ -10,6 +10,7 @@ from schemas.outputs import Decision, DecisionState, Finding, FindingState, Prog
 from schemas.telemetry import EVERYONE
 from streams.engine.runner import Counts, Runner
 from streams.engine.told import Told, gauge
+from tests.detectors.fleet.stories import FleetLog
 from tests.kit import START_MS, Log
 
 ROLE = "told-test"
@@ -114,6 +115,15 @@ def test_a_cluster_too_small_for_a_brake_has_no_ratio() -> None:
     gauge(ROLE, [braked(servers=2)])
 
     assert REGISTRY.get_sample_value("leapwatch_hi_threshold_ratio", {"cluster": "c1"}) is None
+
+
+def test_incidents_that_go_on_are_counted_and_those_that_are_over_are_not() -> None:
+    runner = Runner(0, only=(), fleet=True)
+    log = FleetLog().finding(0, "f", "network_loss", "a").finding(1, "g", "cluster_dark", "b")
+    runner.feed(log.closed(2, "g", "cluster_dark", "b").frames)
+    gauge(ROLE, [runner])
+
+    assert 1.0 == value("leapwatch_incidents_open", severity="CRITICAL")
 
 
 def lead_count(event_type: str) -> float:
