@@ -182,6 +182,7 @@ class Folding(Announcements):
         block = row.vms_block or b""
         if block == server.vms_block:
             return
+        self.news.told.append(index)
         server.vms_block = block
         before = server.vms
         server.vms = {}

@@ -226,6 +226,8 @@ class News:
     """(row index, vm, start) of each entry of `Start.turns` made now, of older incarnations too."""
     heard: list[str] = field(default_factory=list)
     """Servers that reported."""
+    told: list[int] = field(default_factory=list)
+    """Row indices of the host reports that say something new of their VMs."""
     back: list[str] = field(default_factory=list)
     """Servers that reported after a silence."""
     lost: list[str] = field(default_factory=list)

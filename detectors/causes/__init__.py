@@ -1,0 +1,1 @@
+"""When each VM was not available, and why (CATALOGUE, Causes)."""
