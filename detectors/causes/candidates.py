@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from detectors.causes.intervals import FAILED, LOST, MOVED, NETWORK, REBOOTED, RESTARTED, TIMED_OUT
+from detectors.causes.intervals import FAILED, LOST, MOVED, NETWORK, REBOOTED, RESTARTED
 from schemas.outputs import Evidence
 from schemas.rca import Cause
 
@@ -25,6 +25,8 @@ FITS = 0.85
 """It was under way when the interval began, and the VM did what it makes VMs do."""
 ALONE = 0.7
 """Only its trace is seen: a new boot, a new version."""
+OVER = 0.65
+"""It was over just before the interval began."""
 WEAK = 0.4
 LATE_MS = 60_000
 """An explanation stamped so much later, or earlier, still explains (DESIGN, time)."""
@@ -167,6 +169,12 @@ def _at_start(case: Case, clue: Clue, lead_ms: int = LATE_MS) -> bool:
     )
 
 
+def _fit(case: Case, clue: Clue, score: float) -> float:
+    """Return the score of what was under way at the start; what was just over may be clocks that differ, or chance."""
+    over = clue.until_ms is not None and clue.until_ms < case.start_ms
+    return min(score, OVER) if over else score
+
+
 def _within(case: Case, clue: Clue) -> bool:
     """Tell whether something happened while it lasted, or so near that clocks may differ."""
     return case.start_ms - LATE_MS <= clue.from_ms <= case.until_ms + LATE_MS
@@ -238,7 +246,8 @@ def reboots(case: Case, clues: list[Clue]) -> list[Candidate]:
         update = next((c for c in clues if _updates(c, "host_os") and _at_start(case, c, LEAD_MS)), None)
         if update is not None:
             why = "its server came up again within an update of its OS"
-            found.append(Candidate(Cause.HOST_OS_UPDATE, _began(case, FITS), why, (update,), planned=True))
+            score = _began(case, _fit(case, update, FITS))
+            found.append(Candidate(Cause.HOST_OS_UPDATE, score, why, (update,), planned=True))
         else:
             why = "its server came up with a new boot; no record says why"
             found.append(Candidate(Cause.HOST_REBOOT, _began(case, ALONE), why, awaits=""))
@@ -289,7 +298,8 @@ def host_update(case: Case, clues: list[Clue]) -> list[Candidate]:
         return []
     cited = (update, *_platform_word(case, clues))
     why = "its server was away within an update of its OS"
-    return [Candidate(Cause.HOST_OS_UPDATE, _began(case, FITS), why, cited, planned=True, facts=update.facts)]
+    score = _began(case, _fit(case, update, FITS))
+    return [Candidate(Cause.HOST_OS_UPDATE, score, why, cited, planned=True, facts=update.facts)]
 
 
 def guest_updates(case: Case, clues: list[Clue]) -> list[Candidate]:
@@ -303,8 +313,7 @@ def guest_updates(case: Case, clues: list[Clue]) -> list[Candidate]:
         for clue in clues:
             if clue.kind not in ("vm-update", "update") or clue.what != component or not _at_start(case, clue, LEAD_MS):
                 continue
-            score = FITS if clue.kind == "vm-update" else ALONE
-            score += MARGIN if words else 0.0
+            score = _fit(case, clue, (FITS if clue.kind == "vm-update" else ALONE) + (MARGIN if words else 0.0))
             if REBOOTED in case.signs or LOST in case.signs or (theirs and not words):
                 score = min(score, 0.5)
             name = "OS" if component == "guest_os" else "guest agent"
@@ -388,5 +397,3 @@ WEIGHERS: tuple[Callable[[Case, list[Clue]], list[Candidate]], ...] = (
     network,
 )
 """Every cause is weighed by one of these."""
-
-FAILING_SIGNS = (FAILED, TIMED_OUT)

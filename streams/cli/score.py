@@ -24,9 +24,17 @@ def score(
     timeline: Annotated[
         bool, typer.Option("--timeline", help="Print the history of a scenario beside what was said of each turn.")
     ] = False,
+    causes: Annotated[
+        bool, typer.Option("--causes", help="Judge root causes of simulated intervals instead: a confusion matrix.")
+    ] = False,
+    count: Annotated[int, typer.Option(min=1, help="With --causes: so many intervals at least.")] = 1000,
     as_json: Json = False,
 ) -> int:
     """Print what was found, when, by what limit, and what is false; exit 1 if any truth is missed."""
+    if causes:
+        from streams.simulate.score_causes import score as judged_causes
+
+        return judged_causes(count, 1 if seed is None else seed, json=as_json)
     from streams.config.catalogue import config_types
     from streams.config.load import load
     from streams.simulate.score import Options

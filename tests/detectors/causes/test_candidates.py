@@ -38,7 +38,8 @@ HOST_OS = clue("update", -60, 900, "host_os", planned=True, system="host-os")
 REBOOT = clue("reboot", 10, 250, workflow="WORKFLOW_TIMEOUT")
 RACE = clue("reboot", 10, 250, workflow="WORKFLOW_TIMEOUT", cause="BLOB_CACHE_RACE")
 NMAGENT = clue("component", -10, 310, "nmagent", planned=True, impact="network")
-PLUGIN = clue("change", -5, what="netplugin", **{"from": "1.6", "to": "1.7"})
+CHANGED: dict[str, Any] = {"from": "1.6", "to": "1.7"}
+PLUGIN = clue("change", -5, None, "netplugin", planned=False, **CHANGED)
 
 
 @pytest.mark.parametrize(
