@@ -53,6 +53,8 @@ class ReadyState(WaitState):
     """VM to the keys of its waits, in order of incarnation."""
     by_group: dict[str, dict[str, bool]] = field(default_factory=dict)
     """Group to its VMs with waits: a cluster has thousands of groups, each with update domains of its own."""
+    group_of: dict[str, str] = field(default_factory=dict)
+    """VM with waits to the group under which it stands there."""
     domains: dict[str, DomainStart] = field(default_factory=dict)
     out: dict[str, list[str]] = field(default_factory=dict)
     """Key of an update domain's open finding to the VMs that are still out."""
@@ -104,7 +106,8 @@ class ReadyOverdue(Detector[Config, ReadyState]):
             state.wait(key, wait, start.at_ms + self._limit_ms)
             if key in state.waits and key not in (keys := state.by_vm.setdefault(vm, [])):
                 keys.append(key)
-                state.by_group.setdefault(picture.vms[vm].group, {})[vm] = True
+                group = state.group_of.setdefault(vm, picture.vms[vm].group)
+                state.by_group.setdefault(group, {})[vm] = True
         for index, event in news.maintenance:
             if event.kind == MaintenanceKind.UD_STARTED and event.update_domain is not None and event.rollout:
                 self._domain_started(frame, index, event)
@@ -153,8 +156,10 @@ class ReadyOverdue(Detector[Config, ReadyState]):
             keys.remove(key)
             if not keys:
                 del self.state.by_vm[vm]
-                for group in [name for name, vms in self.state.by_group.items() if vm in vms]:
-                    del self.state.by_group[group][vm]
+                group = self.state.group_of.pop(vm)
+                del self.state.by_group[group][vm]
+                if not self.state.by_group[group]:
+                    del self.state.by_group[group]
 
     # -- judging -------------------------------------------------------------------------------------------------
 
