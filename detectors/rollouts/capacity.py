@@ -48,8 +48,9 @@ class Capacity(Detector[Config, Roll]):
     more than `missing_s` of observed time.
 
     Severity: critical where none is left; a warning where it is deeper than planned; else info. Planned is one update
-    domain at a time, beside it planned reboots of servers and the loss of a single server: a reboot that coincides
-    with an update domain wakes nobody, a second domain does. It closes when neither rule holds.
+    domain at a time; that servers reboot as planned beside it, or a single server is lost, is not deeper: it wakes
+    nobody. A second update domain does, a second server, and instances that are out while their server runs. It closes
+    when neither rule holds.
 
     Services with one instance go down with every update, as planned: they are listed in one info finding a cluster.
     Judged once a second, when every lane has passed it. Clusters whose inventory says `ga: none` have no instances.
@@ -74,8 +75,10 @@ class Capacity(Detector[Config, Roll]):
         elif isinstance(frame, FindingFrame) and frame.finding.subject.server is not None:
             server = frame.finding.subject.server
             if frame.finding.state == FindingState.OPEN:
+                state.silent[server] = frame.finding.opened_ms
                 state.server_lost(server, frame.finding.opened_ms, picture)
             elif frame.finding.state == FindingState.CLOSED:
+                state.silent.pop(server, None)
                 state.server_back(server, frame.at_ms, picture)
         self._next()
         return findings
@@ -160,17 +163,34 @@ class Capacity(Detector[Config, Roll]):
             return Severity.CRITICAL
         if not count.deep:
             return Severity.INFO
-        updated, lost = 0, 0
-        servers: dict[str, None] = {}
+        updated, alone = 0, 0
+        lost: dict[str, int] = {}
         for vm in count.missing:
             planned = self._planned(vm, at_ms, picture)
             updated += planned == "update"
             if not planned:
-                lost += 1
-                servers[picture.vms[vm].server if vm in picture.vms else vm] = None
-            if updated > count.largest or (len(servers) > 1 and updated + lost > count.largest):
+                server = self._lost(vm, at_ms, picture)
+                if server:
+                    lost[server] = lost.get(server, 0) + 1
+                alone += not server
+            beside = alone + (sum(lost.values()) if len(lost) > 1 else 0)
+            # Planned is one update domain; beside it planned reboots, and the loss of one server, may happen.
+            if updated > count.largest or (beside and updated + alone + sum(lost.values()) > count.largest):
                 return Severity.WARNING
         return Severity.INFO
+
+    def _lost(self, vm: str, at_ms: int, picture: Picture) -> str:
+        """Return the server with which a VM is out: it is silent, or in an unplanned reboot or just out of one."""
+        view = picture.vms.get(vm)
+        server = picture.servers.get(view.server) if view is not None else None
+        if server is None:
+            return ""
+        back_ms = at_ms - round(self.config.ready_s * 1000)
+        rebooted = any(
+            upkeep.what == "reboot" and upkeep.from_ms <= at_ms and (upkeep.until_ms or at_ms) >= back_ms
+            for upkeep in server.upkeep
+        )
+        return server.server if rebooted or server.server in self.state.silent else ""
 
     # -- saying --------------------------------------------------------------------------------------------------
 

@@ -89,6 +89,8 @@ class Roll(State):
     services: dict[str, ServiceCount] = field(default_factory=dict)
     marks: list[Mark] = field(default_factory=list)
     """A heap."""
+    silent: dict[str, int] = field(default_factory=dict)
+    """Servers that are silent, as `host_silence` says, with the stamp since when."""
 
     def mark(self, at_ms: int, state: int, vm: str, incarnation: int) -> None:
         """Note what was told of a VM of a service."""

@@ -102,9 +102,17 @@ def test_a_planned_reboot_beside_an_update_domain_is_info() -> None:
 
 @pytest.mark.parametrize(("lost", "severity"), [((1,), "INFO"), ((1, 2), "WARNING")])
 def test_the_loss_of_one_server_beside_an_update_domain_is_info(lost: tuple[int, ...], severity: str) -> None:
-    log = planned(web(), 5, 0, 5)
+    log = down(planned(web(), 5, 0, 5), 10, 0, 5, ga="STOPPING")
+    for n in lost:
+        log.maintenance(11, "NODE_REBOOT_STARTED", server=f"s{n}", planned=False)
 
-    assert [(severity, 2 + len(lost))] == opened(down(log, 10, 0, 5, *lost, ga="STOPPING").clocks(12))
+    assert [(severity, 2 + len(lost))] == opened(log.clocks(13))
+
+
+def test_an_instance_that_is_out_alone_beside_an_update_domain_is_deeper_than_planned() -> None:
+    log = down(planned(web(), 5, 0, 5), 10, 0, 5, 1, ga="STOPPING")
+
+    assert [("WARNING", 3)] == opened(log.clocks(12))
 
 
 def test_none_left_is_critical_at_once() -> None:
