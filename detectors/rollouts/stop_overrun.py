@@ -125,7 +125,7 @@ class StopOverrun(Detector[Config, WaitState]):
 
     def _overrun(self, wait: Wait, limit_ms: int, frame: DueFrame, picture: Picture) -> list[Finding]:
         view = picture.vms[wait.vm]
-        cover = cover_of(picture, view, wait.server, wait.since_ms, 0)
+        cover = cover_of(picture, view, wait.server, limit_ms, 0)
         during = f" in {cover.what}" if cover is not None else ""
         limit = minutes(self.config.limit_s)
         findings = self.state.openings.end(wait.vm, frame, "it stops anew")
