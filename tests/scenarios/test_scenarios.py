@@ -22,9 +22,8 @@ SMALLER = {
 }
 """Those that last long: a day and a half, second by second, is 120,000 turns of the clocks in each cluster."""
 WAITING = {
-    "leap-day": ("version_mix", "simultaneous_change", "rollout_regression"),
-    "blast": ("version_mix", "simultaneous_change"),
-    "version-mix": ("version_mix",),
+    "leap-day": ("rollout_regression",),
+    "blast": ("simultaneous_change",),
     "regression": ("rollout_regression",),
     "innocent-rollout": ("rollout_regression",),
     "os-upgrade": ("unavailability", "root_cause"),
