@@ -37,6 +37,7 @@ def load_rollout(table: Table, clock: Clock, clusters: tuple[ClusterPlan, ...]) 
         origin=table.take("from", versions_of, NO_VERSIONS),
         announced=table.take("announced", read.flag, True),
         by_hand=table.take("by_hand", read.flag, False),
+        repairs=table.take("repairs", read.flag, False),
         restart=table.take("restart", read.one_of("all", "failed", "none"), "all"),
         abort_ms=table.take("abort_at", clock.moment, None),
     )
@@ -47,6 +48,8 @@ def load_rollout(table: Table, clock: Clock, clusters: tuple[ClusterPlan, ...]) 
         table.error("component", f"{rollout.component!r} is none of versions: {', '.join(versions)}")
     if "restart" in table and "ga" not in versions:
         table.error("restart", "needs a new ga in versions; other components restart the host agent, or the server")
+    if rollout.repairs and not rollout.by_hand:
+        table.error("repairs", "needs by_hand; nothing else reaches servers in HI")
     if rollout.abort_ms is not None and rollout.abort_ms <= rollout.at_ms:
         table.error("abort_at", "must be later than at")
     matches_some(table, "clusters", rollout.clusters, clusters)

@@ -76,25 +76,35 @@ class Repairs:
             world.at(world.now + every_ms, self._turn, repair, every_ms, chosen)
 
     def _done(self, repair: Repair, host: Host) -> None:
-        """Put a server right: the FC reports it READY, and its VMs start anew where they should."""
-        world, controller = self.world, self.world.controller
+        """Put a server right, and start its VMs anew where they should."""
+        if not host.given_up:
+            return  # put right by a rollout meanwhile
+        was_up = host.up
+        self.put_right(host, repair.name)
+        if was_up:
+            for vm in list(host.vms.values()):
+                if repair.restart == "all" or (repair.restart == "failed" and not running(vm)):
+                    self.world.agents.start(vm, clean=True)
+        controller = self.world.controller
+        if repair.lifts_brake and controller.braked and not controller.given_up:
+            controller.braked = False
+
+    def put_right(self, host: Host, by: str) -> None:
+        """Let the FC report a server READY that was given up; one that is down boots."""
+        world = self.world
         host.in_repair = host.given_up = host.updating = False
-        controller.given_up.remove(host)
+        world.controller.given_up.remove(host)
         self.corrupted.pop(host.name, None)
         world.lost.discard(host.name)
         host.state = HostState.READY
-        world.note("repaired", server=host.name, detail=repair.name)
-        controller.send(Kind.SERVER_STATE, server=host.name, state="READY", reason=repair.name)
-        if not host.up:
-            world.agents.boot(host)
-        else:
+        world.note("repaired", server=host.name, detail=by)
+        world.controller.send(Kind.SERVER_STATE, server=host.name, state="READY", reason=by)
+        for vm in host.vms.values():
+            vm.timeouts = 0
+        if host.up:
             world.agents.changed(host)
-            for vm in list(host.vms.values()):
-                vm.timeouts = 0
-                if repair.restart == "all" or (repair.restart == "failed" and not running(vm)):
-                    world.agents.start(vm, clean=True)
-        if repair.lifts_brake and controller.braked and not controller.given_up:
-            controller.braked = False
+        else:
+            world.agents.boot(host)
 
 
 def running(vm: Vm) -> bool:

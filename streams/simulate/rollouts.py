@@ -175,6 +175,9 @@ class Pass:
         if not self._reachable(host):
             host.updating = False
             return
+        if self.rollout.repairs and host.given_up:
+            self.world.repairs.put_right(host, self.rollout.name)
+            host.updating = True
         if self.rollout.reboot:
             self.world.note("changed", server=host.name, detail=self.rollout.name)
             self.world.agents.put(host, self.rollout.versions)

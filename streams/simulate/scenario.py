@@ -146,6 +146,8 @@ class Rollout:
     """Pushed by people: behind the brake too, to servers in HI and in another update, and no brake pauses it."""
     restart: str = "all"
     """Which VMs a new guest agent restarts: all, failed (those that made no contact), none."""
+    repairs: bool = False
+    """Servers in HI that it reaches are READY again when their VMs start anew."""
     abort_ms: int | None = None
     """When it is aborted, if it has not completed by then."""
 

@@ -59,7 +59,8 @@ def test_another_processs_facts_are_taken_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("from_ms", "of", "completed_ms"), [(None, "*", 10), (11, "*", 20), (None, "y/*", 30), (31, "*", None)]
+    ("from_ms", "of", "completed_ms"),
+    [(None, "*", 10), (10, "*", 10), (11, "*", 20), (None, "y/*", 30), (31, "*", None)],
 )
 def test_what_came_before_a_time_or_is_of_something_else_completes_nothing(
     from_ms: int | None, of: str, completed_ms: int | None

@@ -37,6 +37,7 @@ def test_its_events_name_the_first_of_its_components_unless_told() -> None:
         ({"servers": "120%"}, "rollout[0].servers: is '120%'; a share is such as"),
         ({"from": {"hha": "1"}}, "rollout[0].from: component 'hha' is unknown"),
         ({"restart": "failed"}, "rollout[0].restart: needs a new ga in versions"),
+        ({"repairs": True}, "rollout[0].repairs: needs by_hand"),
         ({"abort_at": "5m"}, "rollout[0].abort_at: must be later than at"),
         ({"announced": "no"}, "rollout[0].announced: is 'no'; must be true or false"),
         ({"lag": "1m"}, "rollout[0].lag: unknown key"),

@@ -97,3 +97,13 @@ def test_no_vm_starts_on_a_corrupted_server() -> None:
 
     assert {"SILENT", "STARTING"} >= {vm.ga for vm in simulated.hosts[5].vms.values()}
     assert {"north-1-s0005"} == {fact.server for fact in simulated.ledger.facts("north-1", "affected_start")}
+
+
+def test_a_server_that_a_rollout_put_right_meanwhile_is_put_right_once() -> None:
+    text = (
+        '[[rollout]]\nname = "push"\nversions = { ga = "2" }\nat = "22m"\nlead = 0\nmode = "blast"\nby_hand = true\n'
+        "repairs = true\n"
+    )
+    simulated, _ = repaired('takes = "5m"\n', text, bad=1)
+
+    assert ["push"] == [fact.detail for fact in simulated.ledger.facts("north-1", "repaired")]

@@ -198,3 +198,17 @@ def test_a_blast_of_host_components_restarts_agents_alone_and_a_bad_mix_takes_th
         event.mode for event in said(found, "ROLLOUT_STARTED") if isinstance(event, MaintenanceEvent)
     ]
     assert 12 == len(said(found, "SERVER_UPDATE_STARTED")) == len(said(found, "SERVER_UPDATE_COMPLETED"))
+
+
+@pytest.mark.parametrize("repairs", [True, False])
+def test_what_people_push_may_take_servers_out_of_hi(repairs: bool) -> None:
+    lines = f"{LINES}by_hand = true\nrepairs = {str(repairs).lower()}\n"
+    simulated = world(scenario(lines, servers=6, vms=1, fleet=f"{FLEET}\nhealing = false"))
+    bad = simulated.hosts[0]
+    simulated.at(at(60), simulated.controller.give_up, bad, "a test")
+    found = list(simulated.run())
+    states = [event.state for event in said(found, "SERVER_STATE") if isinstance(event, MaintenanceEvent)]
+
+    assert (["HI", "READY"] if repairs else ["HI"]) == states
+    assert repairs != bad.given_up
+    assert not bad.updating
