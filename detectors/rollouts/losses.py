@@ -7,15 +7,12 @@ from dataclasses import dataclass, field
 
 from detectors.picture import CONTACT_GA, Picture, ServerView, VmView
 from schemas.outputs import Evidence
-from schemas.source import HostState, Network
-
-UNWELL = (HostState.FAULTED, HostState.BOOTING)
-"""A host agent that reports so does not report well."""
+from schemas.source import Network
 
 
 @dataclass(slots=True)
 class Loss:
-    """One VM without network whose guest agent and host agent report well."""
+    """One VM without network whose guest agent is READY or BUSY, by a host agent that reports."""
 
     vm: str
     server: str
@@ -75,7 +72,7 @@ class Losses:
         server = picture.servers.get(view.server)
         if server is None:
             return None
-        if server.vms.get(view.vm) != start.incarnation or server.state in UNWELL:
+        if server.vms.get(view.vm) != start.incarnation:
             self.pending.setdefault(view.server, {})[view.vm] = start.incarnation
             return None
         loss = Loss(

@@ -59,11 +59,11 @@ class LossState(State):
 class NetworkLoss(Detector[Config, LossState]):
     """Finds VMs that report well and have no network: three of one server, or ten of three servers within two minutes.
 
-    Rule: the guest agent is READY or BUSY, the server reports (and neither FAULTED nor BOOTING), and the VM's network
-    is DOWN: at least `server_vms` VMs of one server at once; or at least `cluster_vms` VMs of `cluster_servers`
-    servers that lost it within `window_s`; in the frame that completes them. This is what the test before the blast
-    of the leap day did not look at: the VMs of the one server "appeared to be healthy" and had no network, and an
-    hour later so had every VM of seven clusters (seed 004).
+    Rule: the guest agent is READY or BUSY, the server reports, in whatever state, and the VM's network is DOWN: at
+    least `server_vms` VMs of one server at once; or at least `cluster_vms` VMs of `cluster_servers` servers that
+    lost it within `window_s`; in the frame that completes them. This is what the test before the blast of the leap
+    day did not look at: the VMs of the one server "appeared to be healthy" and had no network, and an hour later so
+    had every VM of seven clusters (seed 004).
 
     It says what changed on these servers in the last `changes_s`: versions, rollouts, updates under way. While the
     cluster's finding is open no servers' findings are opened, and those of its servers are folded under it. A loss

@@ -89,13 +89,13 @@ class VersionMix(Detector[Config, MixState]):
     """Finds combinations of component versions that fail where their parts alone do not.
 
     Rule: a combination (the versions of a server's components, with the guest agent's of each VM) matches a pattern of
-    `deny`; or it is new to the cluster, and at least `failing_share` of at least `vms` VMs that run it show a failure,
-    while fewer than `others_share` of those on other combinations do. Failures: network DOWN though the agents report
-    well; or the start failed (START_FAILED, or given up without contact). Only VMs started under a combination count
-    for its starts, against starts of others since the first failure; where there are too few, against the last starts
-    before (the same VMs before the change), unless a calendar edge lies between: then the clock may be at fault, as on
-    the leap day, where new and old versions failed alike. Of a network that nobody else has left, the same VMs before
-    they came to the combination are the others.
+    `deny`; or it is new to the cluster, and at least `failing_share` of at least `vms` VMs that run it show a
+    failure, while fewer than `others_share` of those on other combinations do. Failures: network DOWN though the
+    agents report well; or the start failed (START_FAILED, or given up without contact). Starts are compared with
+    starts of others since the first that failed; where there are too few, with the last starts before (the same VMs
+    before the change), unless a calendar edge lies between: then the clock may be at fault, as on the leap day,
+    where new and old versions failed alike. Of a network that nobody else has left, the same VMs before they came
+    to the combination are the others.
 
     It names the fewest versions that all failing combinations have and no healthy one: on the leap day "netplugin 1.7
     with ha 1.6" (seed 004, "the two were incompatible"). Combinations are learned as reports bring them. A finding ends
@@ -167,7 +167,9 @@ class VersionMix(Detector[Config, MixState]):
             if what == "start" and not self._may_look(frame):
                 continue
             rest = self._others(what, {*suspects, *guilty}, at_ms, picture)
-            failing, total = (0, 0) if rest is None else rest.of(what)
+            failing, total = (
+                (0, 0) if rest is None else rest.of(what) if what == "network" else (rest.failed, rest.starts)
+            )
             well = rest is not None and bool(total) and failing < self.config.others_share * total
             alike = bool(total) and failing >= self.config.failing_share * total
             kept = [key for key in guilty if not alike and self._still(key, what)]
@@ -304,14 +306,8 @@ class VersionMix(Detector[Config, MixState]):
         if key in self.state.openings.open:
             return []
         first = blame.order[0]
-        subject = Subject(cluster=picture.cluster, component=first, version=blame.found[first])
-        if blame.what != "deny":
-            subject = Subject(
-                cluster=picture.cluster,
-                component=first,
-                version=blame.found[first],
-                signature=SIGNATURES[blame.what],
-            )
+        version, signature = blame.found[first], SIGNATURES.get(blame.what)
+        subject = Subject(cluster=picture.cluster, component=first, version=version, signature=signature)
         return self._open(
             key,
             frame,
@@ -345,6 +341,8 @@ class VersionMix(Detector[Config, MixState]):
         failing, total = here.of(blame.what if blame.what != "deny" else "network")
         others_failing, others_total = rest.of(blame.what if blame.what != "deny" else "network")
         where = f"{counted(len(servers), 'server')} of {picture.cluster}"
+        beside = {key: None for name in blame.combinations for key in name.split(",")}
+        beside_text = listed(part.replace("=", " ") for part in beside if part.partition("=")[0] not in blame.found)
         if blame.what == "deny":
             title = f"{mix} runs on {where}, which the configuration denies"
             text = "It stands in the list of combinations that must not run (deny)."
@@ -357,6 +355,7 @@ class VersionMix(Detector[Config, MixState]):
                 f"{'differs' if len(blame.order) == 1 else 'do not go together'}. Of the VMs on other combinations "
                 f"{others_failing} of {others_total} fail so. "
             )
+            text += f"It ran with {beside_text}. " if beside_text else ""
             text += "The agents report well: nothing but the network shows it. " if blame.what == "network" else ""
             text += "It runs on one server only: its hardware is not ruled out. " if len(servers) == 1 else ""
         proven_ms = round(self.config.proven_s * 1000)

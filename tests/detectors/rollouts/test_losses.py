@@ -52,9 +52,9 @@ def test_losses_since_a_time_come_in_order() -> None:
     assert ["v3"] == [loss.vm for loss in losses.since(START_MS + 10_001)]
 
 
-def test_a_vm_of_a_server_unwell_waits_for_its_next_report() -> None:
+def test_a_vm_that_its_server_does_not_name_yet_waits_for_its_next_report() -> None:
     losses = Losses()
-    log = Log().inventory(1).host(10, "s1", vms=[vm("v1", network="DOWN")], state="FAULTED")
+    log = down("v1").guest(20, "v1", "START", incarnation=2)
     assert losses.see(pictured(log), "v1") is None
 
     assert ["v1"] == losses.due("s1")

@@ -75,6 +75,16 @@ def test_a_fixed_guest_agent_that_comes_with_it_is_not_blamed_for_the_network() 
     assert ["netplugin=1.7,ha=1.6"] == [finding.facts["combination"] for finding in found(log)]
 
 
+def test_it_says_what_else_they_ran() -> None:
+    log = Log().inventory(10)
+    for n in range(10):
+        log.host(n, f"s{n + 1}", vms=vms(f"s{n + 1}"), versions=OLD)
+    finding = found(mix(log, 1000, "s5"))[0]
+
+    assert "netplugin 1.7 has taken the network" in finding.title
+    assert "It ran with ga 1.6, ha 1.6." in finding.explanation
+
+
 def test_combinations_that_share_the_difference_are_one_finding() -> None:
     log = mix(mix(cluster(), 1000, "s1", ga_version="1.7"), 1001, "s5").host(1020, "s9")
 
@@ -204,7 +214,7 @@ def test_starts_that_fail_under_a_new_combination_and_not_beside_it() -> None:
     finding = opened(log)[0]
 
     assert ["starts fail"] == [finding.subject.signature for finding in opened(log)]
-    assert "fails the start of 5 of 5 VMs on 1 server of c1" in finding.title
+    assert "fails the start of 3 of 5 VMs on 1 server of c1" in finding.title
 
 
 def test_where_nobody_starts_beside_it_the_last_starts_before_are_compared() -> None:
@@ -231,12 +241,14 @@ def test_starts_that_fail_everywhere_blame_nobody() -> None:
     assert [] == [finding for finding in found(log) if finding.state == "OPEN" and finding.at_ms > NOON_S * 1000 + 60]
 
 
-def test_running_vms_that_were_not_restarted_are_no_starts() -> None:
-    """They neither fail nor do well."""
-    log = mix(cluster(), NOON_S, "s5", 0, 20)
-    log.guest(NOON_S + 10, "s5-v0", "START_FAILED", server="s5", incarnation=2, step="x", error_code="E")
+def test_a_few_starts_that_fail_where_most_vms_run_well_tell_of_their_servers() -> None:
+    """Servers in corrupted states, of a combination that half the cluster runs since an hour."""
+    log = cluster()
+    for n in (5, 6, 7, 8):
+        mix(log, NOON_S + n, f"s{n}", 0)
+    restart(log, NOON_S + 3600, "s5", None, fails=True)
 
-    assert [] == found(log)
+    assert [] == found(log.host(NOON_S + 3700, "s1"))
 
 
 # -- denied --------------------------------------------------------------------------------------------------------
