@@ -19,6 +19,7 @@ from schemas.outputs import Decision, Evidence, Finding, FindingState, Severity,
 from schemas.rca import RcaArticle
 from schemas.telemetry import EVERYONE, Batch
 from streams.config.thresholds import Thresholds
+from streams.engine.articles import articles_of
 from streams.engine.facts import FactsState, passed_on
 from streams.engine.incidents import IncidentsTold
 from streams.engine.policy import PolicyState, decide, release, standing_for
@@ -197,6 +198,7 @@ class Cluster:
                 if self.fleet:
                     self.picture.fleet.incidents.take(stamped)
                 outputs += decide(stamped, self.policy, self.thresholds.policy)
+                outputs += articles_of(stamped)
         return outputs
 
     def _step(self, name: str, detector: AnyDetector, frame: Frame) -> list[Finding]:
@@ -245,7 +247,7 @@ class Cluster:
             if finding.detector in detector.follows:
                 for found in self._step(name, detector, passed):
                     stamped = self._stamped(found)
-                    outputs += [stamped, *decide(stamped, self.policy, self.thresholds.policy)]
+                    outputs += [stamped, *decide(stamped, self.policy, self.thresholds.policy), *articles_of(stamped)]
                     outputs += self._tell_followers(stamped, frame)
         return outputs
 
