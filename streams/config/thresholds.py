@@ -35,7 +35,7 @@ class PolicyConfig:
     budget_per_day: Annotated[int, Between(0, 1000)] = 10
     """The same within 24 h."""
     hysteresis_s: Annotated[float, Between(0, 86_400)] = 300.0
-    """Seconds of source time for which a finding that closed and opens again makes no new decision."""
+    """Seconds of source time after a release in which no new decision is made of the same action, scope and target."""
 
     def mode(self, action: str) -> Mode:
         """Return the mode of `action`; advise where the configuration does not name it."""

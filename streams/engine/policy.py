@@ -93,7 +93,10 @@ def fold_duplicates(proposal: Proposal, state: PolicyState, config: PolicyConfig
 
 
 def hold_flapping(proposal: Proposal, state: PolicyState, config: PolicyConfig) -> Proposal | None:
-    """Drop what was asked for a moment ago, of one scope and target, and nobody has released; brakes never wait."""
+    """Drop what stands already, of one scope and target, or was released a moment ago; brakes never wait.
+
+    A second fault that asks for what is stopped stops nothing more; who has just released it need not do so again.
+    """
     finding = proposal.finding
     if finding.detector in BRAKES:
         return proposal
@@ -101,8 +104,7 @@ def hold_flapping(proposal: Proposal, state: PolicyState, config: PolicyConfig) 
     what = (proposal.action, scope_of(finding), target_of(proposal.action, finding))
     recent = any(
         (decision.action, decision.scope, decision.target) == what
-        and decision.at_ms > since_ms
-        and decision.state != DecisionState.RELEASED
+        and (decision.state != DecisionState.RELEASED or decision.at_ms > since_ms)
         for decision in state.decisions.values()
     )
     return None if recent else proposal

@@ -96,8 +96,13 @@ class Agents:
         self.world.failures.changed(host)
 
     def new_versions(self, host: Host, versions: dict[str, str]) -> None:
-        """Put new versions on a server and restart its agent, which is how they take effect."""
+        """Put new versions on a server and restart its agent, which is how they take effect.
+
+        Another host agent judges anew: that its predecessor found the server faulty it does not know.
+        """
         self.put(host, versions)
+        if "ha" in versions and host.state == HostState.FAULTED:
+            host.state = HostState.READY
         for vm in host.vms.values():
             self.renew_network(vm)
         self.new_run(host)

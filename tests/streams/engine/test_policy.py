@@ -151,19 +151,21 @@ def other(at_ms: int = NOON_MS) -> Proposal:
     return Proposal(finding(detector="rollout_regression", at_ms=at_ms), Action.STOP_UPDATES)
 
 
-def test_what_was_asked_for_a_moment_ago_is_held_until_the_hysteresis_is_over() -> None:
+def test_what_stands_is_not_decided_again_however_long_ago_it_was() -> None:
+    for ago_ms in (1, 7 * 86_400_000):
+        assert hold_flapping(other(), standing(NOON_MS - ago_ms), PolicyConfig()) is None
+
+
+def test_what_was_released_is_not_decided_again_until_the_hysteresis_is_over() -> None:
     """Exactly at its end it is over."""
     config = PolicyConfig(hysteresis_s=300)
 
-    assert hold_flapping(other(), standing(NOON_MS - 299_999), config) is None
-    assert other() == hold_flapping(other(), standing(NOON_MS - 300_000), config)
+    assert hold_flapping(other(), standing(NOON_MS - 299_999, DecisionState.RELEASED), config) is None
+    assert other() == hold_flapping(other(), standing(NOON_MS - 300_000, DecisionState.RELEASED), config)
 
 
-def test_what_was_released_and_what_is_another_action_does_not_hold() -> None:
-    config = PolicyConfig()
-
-    assert other() == hold_flapping(other(), standing(NOON_MS - 1, DecisionState.RELEASED), config)
-    assert other() == hold_flapping(other(), standing(NOON_MS - 1, action=Action.PAUSE_CREATE), config)
+def test_another_action_does_not_hold() -> None:
+    assert other() == hold_flapping(other(), standing(NOON_MS - 1, action=Action.PAUSE_CREATE), PolicyConfig())
 
 
 def test_a_brake_never_waits() -> None:

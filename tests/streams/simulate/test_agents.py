@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.source import GaState
+from schemas.source import GaState, HostState
 from streams.simulate.machines import Host, Vm
 from streams.simulate.world import World
 from tests.streams.simulate.worlds import at, reports, said, scenario, world
@@ -33,6 +33,16 @@ def test_a_new_run_counts_from_nought_with_a_full_report() -> None:
 
     assert list(range(len(anew))) == [one.seq for one in anew]
     assert anew[0].vms is not None
+
+
+@pytest.mark.parametrize(("component", "state"), [("ha", HostState.READY), ("netplugin", HostState.FAULTED)])
+def test_another_host_agent_judges_a_faulty_server_anew(component: str, state: str) -> None:
+    simulated = world(scenario(servers=1))
+    host, _ = first(simulated)
+    host.state = HostState.FAULTED
+    simulated.at(at(600), simulated.agents.new_versions, host, {component: "9"})
+
+    assert state == reports(list(simulated.run()))[-1].state
 
 
 @pytest.mark.parametrize(("contact_s", "timeouts"), [(1499.999, 0), (1500.0, 0), (1500.001, 1)])
