@@ -43,6 +43,8 @@ from schemas.source import HOST_AGENT, MAINTENANCE, MaintenanceEvent, Maintenanc
 
 WAVES_KEPT_OF_VM = 8
 """Waves remembered in which one VM was restarted; how many VMs there are, the picture bounds."""
+CLOCKS_APART_MS = 60_000
+"""Brokers' clocks may differ by so much (DESIGN, Time)."""
 ARRIVED_KEPT = 64
 """VMs that came to one server: more than it holds; how many servers there are, the picture bounds."""
 RUNNING_MOST = 20_000
@@ -73,8 +75,8 @@ class State(BaseState):
     """By the id of the event that began it, in order of arrival."""
     ends: dict[str, int] = field(default_factory=dict)
     """Wave to the end of its window, as last known."""
-    moved: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Redeploys whose node is still to be judged: event_id to (VM, wave)."""
+    moved: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    """Redeploys whose node is still to be judged: event_id to (VM, wave, server that it left, if the event says)."""
     breaches: dict[str, Breach] = field(default_factory=dict)
     """By the key of the opening."""
 
@@ -217,18 +219,19 @@ class WindowBreach(Detector[Config, State]):
             about = (event.event_id, at_ms, redeploy.evidence)
             findings += self._note(rule, wave.wave, [name], servers, *about, frame, picture)
         if completed and redeploy.to_server:
-            self.state.moved[event.event_id] = (name, wave.wave)
+            self.state.moved[event.event_id] = (name, wave.wave, event.from_server or "")
             self.state.deadlines.set(f"node\x1f{event.event_id}", at_ms)
         return findings
 
     def _judge_node(self, event_id: str, frame: DueFrame, picture: Picture) -> list[Finding]:
         """Judge where a redeploy went, now that all that hosts said before it is known."""
-        name, wave_name = self.state.moved.pop(event_id)
+        name, wave_name, left = self.state.moved.pop(event_id)
         view, wave = picture.vms.get(name), picture.state.waves.get(wave_name)
         redeploy = _redeploy(view, event_id)
         if view is None or wave is None or redeploy is None:
             return []
-        source = picture.servers.get(place_of(view, redeploy.at_ms - 1))
+        # Its start on the new node may bear the earlier stamp of the two: the event says best where it was.
+        source = picture.servers.get(left or place_of(view, redeploy.at_ms - CLOCKS_APART_MS))
         target = picture.servers.get(redeploy.to_server)
         if source is None or target is None or source is target:
             return []

@@ -259,6 +259,14 @@ def test_a_redeploy_goes_to_a_node_already_updated(to: str, opens: bool) -> None
     assert (["node-not-updated v1"] if opens else []) == rules(log)
 
 
+@pytest.mark.parametrize("fields", [{}, {"from_server": "s1"}])
+def test_a_start_on_the_new_node_may_be_stamped_before_the_redeploy(fields: dict[str, str]) -> None:
+    log = waved().guest(SELF_S[0] - 0.2, "v1", "START", server="s5", incarnation=2)
+    log = redeploy(log, SELF_S[0], to="s5", **fields).clocks(SELF_S[0] + 1)
+
+    assert ["node-not-updated v1"] == rules(log)
+
+
 def test_a_node_is_judged_when_all_that_hosts_said_before_is_known() -> None:
     """s5 was updated before the redeploy: its report comes later."""
     log = redeploy(waved(), SELF_S[0], to="s5").clocks(SELF_S[0] + 50, feeds=["maintenance", "guest-agent"])
