@@ -99,6 +99,8 @@ def said_of_change(reach: Reach, told_by: str) -> dict[str, Any]:
 
 
 def _speed(reach: Reach) -> str:
+    if not reach.recent:
+        return "No server of it has been told of yet."
     return (
         f"It changes {reach.per_min:.1%} of the cluster's servers per minute. By update domains it would reach "
         f"{reach.most} in {minutes(reach.window_s)} at most."

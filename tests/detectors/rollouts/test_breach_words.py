@@ -29,6 +29,7 @@ def test_of_several_groups_their_number_is_told_of_one_its_name() -> None:
 
 
 def test_a_blast_that_has_reached_nothing_yet_is_told_as_what_it_is() -> None:
+    assert "No server of it has been told of yet." in said_of_rollout(reach(0), blast=True)["explanation"]
     assert "is a blast: it takes all it is for in c1 at once" in said_of_rollout(reach(0), blast=True)["title"]
     assert "is a blast: it has reached 5 of 20 servers of c1" in said_of_rollout(reach(5), blast=True)["title"]
     assert "rollout ha=1.6 has reached 5 of 20" in said_of_rollout(reach(5), blast=False)["title"]
