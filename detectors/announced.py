@@ -44,6 +44,8 @@ def fold_rollout(
     if kind.startswith("ROLLOUT_") and at_ms >= rollout.state_ms:
         rollout.state, rollout.state_ms = kind.removeprefix("ROLLOUT_"), at_ms
     if kind == MaintenanceKind.ROLLOUT_STARTED:
+        # Its images may have been copied days before.
+        rollout.started_ms = at_ms
         rollout.component = rollout.component or event.component or ""
         rollout.from_version = rollout.from_version or event.from_version or ""
         rollout.to_version = rollout.to_version or event.to_version or ""

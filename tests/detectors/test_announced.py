@@ -20,6 +20,14 @@ def test_the_newest_word_by_stamp_is_the_state_of_a_rollout() -> None:
     assert ("PAUSED", "2", "ud") == (rollouts["r"].state, rollouts["r"].to_version, rollouts["r"].mode)
 
 
+def test_a_rollout_begins_when_it_says_so_and_not_when_its_images_are_copied() -> None:
+    rollouts: dict[str, RolloutView] = {}
+    for kind, at_ms in (("IMAGE_COPY_COMPLETED", 100), ("ROLLOUT_STARTED", 200), ("ROLLOUT_PAUSED", 300)):
+        fold_rollout(rollouts, event(kind, rollout="r"), "r", at_ms, HERE)
+
+    assert 200 == rollouts["r"].started_ms
+
+
 def test_the_oldest_rollout_makes_room() -> None:
     rollouts: dict[str, RolloutView] = {}
     for n in range(CHANGES_KEPT + 1):
