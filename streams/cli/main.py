@@ -22,6 +22,7 @@ from streams.cli import (
     findings,
     incidents,
     inventory,
+    rca,
     replay,
     score,
     simulate,
@@ -67,6 +68,7 @@ app.command("score")(score.score)
 app.command("simulate")(simulate.simulate)
 app.command("replay")(replay.replay)
 app.command("capture")(replay.capture)
+app.command("rca")(rca.rca)
 app.command("worker")(worker.worker)
 app.command("demo")(demo.demo)
 

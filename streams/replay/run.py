@@ -36,9 +36,13 @@ class Range:
     from_ms: int | None = None
     to_ms: int | None = None
     cluster: str | None = None
+    vm: str | None = None
+    """Only what is said of this VM: its findings, and its articles."""
 
     def wants(self, output: Answer) -> bool:
         """Tell whether an output belongs to the range."""
+        if self.vm is not None and _vm_of(output) != self.vm:
+            return False
         if self.from_ms is not None and output.at_ms < self.from_ms:
             return False
         if self.to_ms is not None and output.at_ms >= self.to_ms:
@@ -52,6 +56,12 @@ class Range:
         if isinstance(output, RcaArticle):
             return output.cluster == self.cluster
         return output.scope == f"cluster:{self.cluster}"
+
+
+def _vm_of(output: Answer) -> str | None:
+    if isinstance(output, Finding):
+        return output.subject.vm
+    return output.vm if isinstance(output, RcaArticle) else None
 
 
 @dataclass(slots=True)
