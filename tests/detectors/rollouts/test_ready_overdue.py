@@ -117,6 +117,14 @@ def test_time_stands_while_the_server_is_silent() -> None:
     assert ["ready_overdue c1/s1/v1/os-7 OPEN 2210s"] == short(found(log))
 
 
+@pytest.mark.parametrize(("ready_s", "opens"), [(1840, 0), (1840.001, 1)])
+def test_a_gap_counts_for_nobody(ready_s: float, opens: int) -> None:
+    log = beats(updated(), 60, 600).host(660, "s1").host(660, "s2").clocks(660, gaps=[(610, 640)])
+    beats(log, 720, 1800).guest(ready_s, "v1", "READY", incarnation=2)
+
+    assert opens == sum(finding.state == "OPEN" for finding in found(beats(log, 1860, 1980)))
+
+
 def test_a_vm_first_seen_in_the_middle_of_its_life_was_not_seen_to_start() -> None:
     log = Log().inventory(1).maintenance(5, "VM_UPDATE_STARTED", vm="v1", **ROLL)
     log.host(10, "s1", vms=[vm("v1", 2, "BUSY")])

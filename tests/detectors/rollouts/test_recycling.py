@@ -136,7 +136,7 @@ def test_time_that_nobody_watched_counts_as_ready() -> None:
 def test_it_closes_after_five_minutes_of_ready(unready_s: float, closes: int) -> None:
     log = starting(10, 200, 400).guest(420, "v1", "READY", incarnation=3)
     beats(log, 480, 660).guest(unready_s, "v1", "BUSY", incarnation=3)
-    findings = found(beats(log, 780, 960))
+    findings = found(beats(log, 780, 1440))
 
     assert closes == sum(finding.close_reason == "it has been READY for 5 min" for finding in findings)
 

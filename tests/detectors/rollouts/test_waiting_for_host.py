@@ -93,10 +93,12 @@ def test_time_stands_while_the_server_is_silent() -> None:
     assert ["waiting_for_host c1/s1/v1 OPEN 2210s"] == short(found(log))
 
 
-def test_a_gap_counts_for_nobody() -> None:
+@pytest.mark.parametrize(("changed_s", "opens"), [(1840, 0), (1840.001, 1)])
+def test_a_gap_counts_for_nobody(changed_s: float, opens: int) -> None:
     log = beats(waiting(), 60, 600).host(660, "s1").clocks(660, gaps=[(610, 640)])
+    beats(log, 720, 1800).host(changed_s, "s1", vms=[vm("v1", 2, "READY")])
 
-    assert ["waiting_for_host c1/s1/v1 OPEN 1840s"] == short(found(beats(log, 720, 1900)))
+    assert opens == sum(finding.state == "OPEN" for finding in found(beats(log, 1860, 1980)))
 
 
 @pytest.mark.parametrize("how", ["new start", "healed", "gone", "removed"])
