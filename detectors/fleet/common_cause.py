@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from detectors.contract import Detector, finding_id
+from detectors.contract import Detector
 from detectors.contract import State as BaseState
 from detectors.failfast.calendar_edges import edge_before
 from detectors.fleet_view import FleetState, evidence_of
@@ -27,6 +27,9 @@ PAUSES = (Action.PAUSE_CREATE, Action.PAUSE_SCALE_OUT, Action.PAUSE_CUSTOMER_UPD
 """What makes new VMs start, and so fail: seed 004 stopped all of service management for want of anything finer."""
 ROLLOUT_MEMORY_MS = 30 * 86_400_000
 """Rollouts that started so long before the fault are still asked about (CATALOGUE, rollout_regression)."""
+MEMBERS_MOST = 10_000
+"""Findings of one signature remembered: as many as there may be clusters, and a few more."""
+SUPERSEDED_NAMED = 256
 CLUSTERS_NAMED = 50
 VERSIONS_NAMED = 40
 
@@ -43,9 +46,9 @@ class Config:
 
 @dataclass(slots=True)
 class Member:
-    """A cluster in which a signature opened."""
+    """A finding of a cluster that says what fails."""
 
-    finding_id: str
+    cluster: str
     opened_ms: int
     onset_ms: int
     """Stamp of the first record that the finding stands on."""
@@ -56,18 +59,18 @@ class Member:
     """Rollouts that had reached it by then: name to (component, version)."""
     clock: bool = False
     """Its cluster's fault_class says that the clock set it off."""
+    open: bool = True
 
 
 @dataclass(slots=True)
 class Group:
-    """One signature and the clusters that have it."""
+    """One signature and the findings that have it."""
 
     signature: str
     detector: str
     family: str
     members: dict[str, Member] = field(default_factory=dict)
-    gone: dict[str, Member] = field(default_factory=dict)
-    """Members whose finding has closed: they still count as failing alike while the fault is open."""
+    """By finding id. Those that have closed stay while another cluster's may still come within the window."""
 
 
 @dataclass(slots=True)
@@ -81,8 +84,8 @@ class CommonCause(Detector[Config, State]):
     """One signature opens in two clusters or more: it is one fault, and what they do not share is innocent.
 
     Rule: findings that say what fails (`start_failure` by its signature, `start_stall`, `network_loss`, `version_mix`,
-    `cluster_dark`) and are of warning or above open with the same signature in at least `clusters` clusters, within
-    `window_s` of each other. It opens in the frame that brings the second. Facts tell which component versions and
+    `cluster_dark`) and are of warning or above open with the same signature in at least `clusters` clusters, each within
+    `window_s` of the next. It opens in the frame that brings the second. Facts tell which component versions and
     rollouts all of these clusters have and which some lack, as they stood when each cluster's finding opened. A
     rollout that some affected cluster has not (neither by its events nor by its version) is cleared, by a finding of
     its own with verdict CLEARED: they fail alike without it. `trigger: clock` where the first failure in any cluster
@@ -110,18 +113,27 @@ class CommonCause(Detector[Config, State]):
         if finding.detector not in SIGNATURES or cluster is None:
             return []
         if finding.state == FindingState.CLOSED:
-            return self._closed(frame, finding, cluster)
+            return self._closed(frame, finding)
         if finding.severity not in (Severity.WARNING, Severity.CRITICAL):
             return []
         signature = SIGNATURES[finding.detector] or cause_of(finding)
         group = self.state.groups.get(signature)
         if group is None:
             group = self.state.groups[signature] = Group(signature, finding.detector, family_of(finding))
-        if cluster not in group.members:
-            self._join(group, frame, finding, cluster, picture.fleet)
-        return self._tell(group, frame, picture.fleet)
+        if finding.id not in group.members:
+            self._forget(group, picture)
+            group.members[finding.id] = self._member(frame, finding, cluster, picture.fleet)
+        return self._tell(group, finding.id, frame, picture.fleet)
 
-    def _join(self, group: Group, frame: FindingFrame, finding: Finding, cluster: str, fleet: FleetState) -> None:
+    def _forget(self, group: Group, picture: Picture) -> None:
+        """Forget what has closed and is too old for whatever may still come; of too many, the oldest."""
+        least_ms = picture.passed_ms(self.feeds) - self.config.window_s * 1000
+        for name in [name for name, known in group.members.items() if not known.open and known.opened_ms < least_ms]:
+            del group.members[name]
+        if len(group.members) >= MEMBERS_MOST:
+            del group.members[min(group.members, key=lambda name: group.members[name].opened_ms)]
+
+    def _member(self, frame: FindingFrame, finding: Finding, cluster: str, fleet: FleetState) -> Member:
         known = fleet.clusters.get(cluster)
         versions = sorted(known.facts.versions) if known is not None and known.facts is not None else []
         rollouts = {
@@ -131,10 +143,8 @@ class CommonCause(Detector[Config, State]):
         }
         stamps = [record.at_ms for record in finding.evidence if record.at_ms]
         onset_ms = min([*stamps, finding.opened_ms])
-        group.members[cluster] = Member(
-            finding.id, finding.opened_ms, onset_ms, evidence_of(frame), versions, rollouts, self._clock(fleet, cluster)
-        )
-        group.gone.pop(cluster, None)
+        clock = self._clock(fleet, cluster)
+        return Member(cluster, finding.opened_ms, onset_ms, evidence_of(frame), versions, rollouts, clock)
 
     @staticmethod
     def _clock(fleet: FleetState, cluster: str) -> bool:
@@ -150,21 +160,20 @@ class CommonCause(Detector[Config, State]):
         found: list[Finding] = []
         if frame.finding.trigger == "clock":
             for group in self.state.groups.values():
-                member = group.members.get(frame.finding.subject.cluster or "")
-                if member is not None and not member.clock:
-                    member.clock = True
-                    found += self._tell(group, frame, picture.fleet)
+                for name, member in group.members.items():
+                    if member.cluster == frame.finding.subject.cluster and not member.clock:
+                        member.clock = True
+                        found += self._tell(group, name, frame, picture.fleet)
         return found
 
-    def _closed(self, frame: FindingFrame, finding: Finding, cluster: str) -> list[Finding]:
-        for signature, group in list(self.state.groups.items()):
-            member = group.members.get(cluster)
-            if member is None or member.finding_id != finding.id:
+    def _closed(self, frame: FindingFrame, finding: Finding) -> list[Finding]:
+        for signature, group in self.state.groups.items():
+            member = group.members.get(finding.id)
+            if member is None:
                 continue
-            group.gone[cluster] = group.members.pop(cluster)
-            if group.members:
+            member.open = False
+            if any(known.open for known in group.members.values()):
                 return []
-            del self.state.groups[signature]
             keys = [key for key in self.state.openings.open if key == signature or key.startswith(f"{signature}\x1f")]
             return [
                 closed
@@ -173,38 +182,38 @@ class CommonCause(Detector[Config, State]):
             ]
         return []
 
-    def _alike(self, group: Group) -> dict[str, Member]:
-        """Return the clusters that failed alike: within the window of the newest, in order of their openings."""
-        every = {**group.gone, **group.members}
-        newest_ms = max(member.opened_ms for member in every.values())
-        least_ms = newest_ms - self.config.window_s * 1000
-        if group.signature in self.state.openings.open:
-            # What is open already is one fault, however long it takes to reach the last cluster.
-            least_ms = 0
-        alike = [(name, member) for name, member in every.items() if member.opened_ms >= least_ms]
-        return dict(sorted(alike, key=lambda entry: (entry[1].opened_ms, entry[0])))
+    def _alike(self, group: Group, name: str) -> dict[str, Member]:
+        """Return the findings of one fault with this one, by id: each opened within the window of the next.
 
-    def _tell(self, group: Group, frame: Frame, fleet: FleetState) -> list[Finding]:
-        alike = self._alike(group)
-        if len(alike) < self.config.clusters:
+        What belongs together hangs on when findings opened alone, in whatever order they come.
+        """
+        ordered = sorted(group.members.items(), key=lambda entry: (entry[1].opened_ms, entry[0]))
+        chain: list[tuple[str, Member]] = []
+        for entry in ordered:
+            if chain and entry[1].opened_ms - chain[-1][1].opened_ms > self.config.window_s * 1000:
+                if any(known == name for known, _ in chain):
+                    break
+                chain = []
+            chain.append(entry)
+        return dict(chain)
+
+    def _tell(self, group: Group, name: str, frame: Frame, fleet: FleetState) -> list[Finding]:
+        alike = self._alike(group, name)
+        first_of: dict[str, Member] = {}
+        for member in alike.values():
+            first_of.setdefault(member.cluster, member)
+        if len(first_of) < self.config.clusters:
             return []
-        said = _said(group, alike, fleet)
-        first = next(iter(alike.values()))
+        said = _said(group, alike, first_of, fleet)
+        first = next(iter(alike))
         subject = Subject(signature=group.signature)
         found = self.state.openings.update(group.signature, frame, at_once=True, **said)
         if group.signature not in self.state.openings.open:
-            opened_ms = sorted(member.opened_ms for member in alike.values())[self.config.clusters - 1]
-            found = self._open(
-                group.signature,
-                frame,
-                subject,
-                first.finding_id,
-                opened_ms=opened_ms,
-                severity=_severity(group),
-                **said,
-            )
-        whole_id = finding_id(self.name(), subject, first.finding_id)
-        return found + self._clear(group, alike, frame, whole_id)
+            opened_ms = sorted(member.opened_ms for member in first_of.values())[self.config.clusters - 1]
+            severity = _severity(group)
+            found = self._open(group.signature, frame, subject, first, opened_ms=opened_ms, severity=severity, **said)
+        whole_id = self.state.openings.open[group.signature].finding.id
+        return found + self._clear(group, first_of, frame, whole_id)
 
     def _clear(self, group: Group, alike: dict[str, Member], frame: Frame, whole_id: str) -> list[Finding]:
         """Open a finding for each rollout that some affected cluster has not."""
@@ -231,7 +240,7 @@ class CommonCause(Detector[Config, State]):
                 key,
                 frame,
                 subject,
-                alike[without[0]].finding_id,
+                whole_id,
                 opened_ms=opened_ms,
                 severity=Severity.INFO,
                 verdict=Verdict.CLEARED,
@@ -254,8 +263,8 @@ def _reached(member: Member, rollout: str, component: str, version: str) -> bool
     return rollout in member.rollouts or bool(component and f"{component}={version}" in member.versions)
 
 
-def _said(group: Group, alike: dict[str, Member], fleet: FleetState) -> dict[str, Any]:
-    """Return title, explanation, numbers and facts of a common fault."""
+def _said(group: Group, findings: dict[str, Member], alike: dict[str, Member], fleet: FleetState) -> dict[str, Any]:
+    """Return title, explanation, numbers and facts of a common fault: of its findings, and its clusters' first."""
     names = list(alike)
     regions = sorted({known.region for name in names if (known := fleet.clusters.get(name)) and known.region})
     told = [member.versions for member in alike.values() if member.versions]
@@ -286,7 +295,7 @@ def _said(group: Group, alike: dict[str, Member], fleet: FleetState) -> dict[str
         "verdict": Verdict.INCONCLUSIVE if group.detector == "cluster_dark" else Verdict.SOFTWARE,
         "trigger": "clock" if clock else "",
         "advised": PAUSES if starts else (),
-        "supersedes": tuple(member.finding_id for member in alike.values()),
+        "supersedes": tuple(findings)[:SUPERSEDED_NAMED],
     }
 
 

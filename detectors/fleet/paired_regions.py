@@ -71,13 +71,15 @@ class PairedRegions(Detector[Config, State]):
                 continue
             if event.kind == MaintenanceKind.WAVE_STARTED:
                 after_ms = frame.batch.at_ms[index] + round(self.config.overlap_s * 1000)
-                self.state.deadlines.set(pair, max(after_ms, self.state.deadlines.due.get(pair, 0)))
+                # Each start is judged for itself: when engines lag, several wait at once.
+                self.state.deadlines.set(f"{pair}\x1f{after_ms}", after_ms)
             elif event.kind in _ENDS:
                 findings += self._end(pair, frame, picture)
         return findings
 
     def _judge(self, pair: str, frame: DueFrame, picture: Picture) -> list[Finding]:
-        one, other = pair.split("\x1f")
+        one, other, *_ = pair.split("\x1f")
+        pair = _key(one, other)
         first, second = (_under_way(picture, region, frame.due_ms) for region in (one, other))
         if not first or not second:
             return []

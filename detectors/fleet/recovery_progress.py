@@ -9,11 +9,12 @@ from typing import Any
 from detectors.contract import Detector
 from detectors.contract import State as BaseState
 from detectors.fleet.services import Standing, recovery_order
+from detectors.fleet_view import evidence_of
 from detectors.frames import BatchFrame, ClocksFrame, FindingFrame, Frame
 from detectors.incidents import IncidentView
 from detectors.picture import Picture
 from schemas.fleet import ClusterFacts
-from schemas.outputs import Finding, FindingState, Severity, Subject
+from schemas.outputs import Evidence, Finding, FindingState, Severity, Subject
 
 POINTS_KEPT = 128
 SERVICES_NAMED = 20
@@ -184,10 +185,12 @@ class RecoveryProgress(Detector[Config, State]):
             "services_hit": str(len(hit)),
         }
         what = incident.cause or incident.title
+        here = evidence_of(frame) if isinstance(frame, FindingFrame) else _facts_of(frame)
         back = f"{share:.0%} recovered, {out} of {course.worst} still out" if course.worst else "nothing is out"
         return {
             "title": f"{what}: {back}" + (f", over at {end}" if end else ""),
             "explanation": _explained(course, per_hour, services),
+            "evidence": (here,),
             "numbers": {
                 "share": round(share, 4),
                 "out": out,
@@ -208,6 +211,11 @@ class RecoveryProgress(Detector[Config, State]):
         if worst[0] == since[-1][0]:
             return 0.0
         return max(0.0, (worst[1] - since[-1][1]) / (since[-1][0] - worst[0]) * 3_600_000)
+
+
+def _facts_of(frame: Frame) -> Evidence:
+    assert isinstance(frame, BatchFrame)  # noqa: S101 - told by facts, or by a finding
+    return frame.evidence(len(frame.batch.rows) - 1, "facts")
 
 
 def _concerned(picture: Picture, finding: Finding) -> list[IncidentView]:
