@@ -84,8 +84,8 @@ class CommonCause(Detector[Config, State]):
     """One signature opens in two clusters or more: it is one fault, and what they do not share is innocent.
 
     Rule: findings that say what fails (`start_failure` by its signature, `start_stall`, `network_loss`, `version_mix`,
-    `cluster_dark`) and are of warning or above open with the same signature in at least `clusters` clusters, each within
-    `window_s` of the next. It opens in the frame that brings the second. Facts tell which component versions and
+    `cluster_dark`) and are of warning or above open with the same signature in at least `clusters` clusters, each
+    within `window_s` of the next. It opens in the frame that brings the second. Facts tell which versions and
     rollouts all of these clusters have and which some lack, as they stood when each cluster's finding opened. A
     rollout that some affected cluster has not (neither by its events nor by its version) is cleared, by a finding of
     its own with verdict CLEARED: they fail alike without it. `trigger: clock` where the first failure in any cluster
