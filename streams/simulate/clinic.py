@@ -148,7 +148,7 @@ class Clinic:
 
     def _beat(self, host: Host) -> None:
         if host.up:
-            if self.now - host.full > 290:
+            if host.name not in self._named or self.now - host.full > 290:
                 self._full(host)
             else:
                 self._report(host, None)

@@ -1,4 +1,4 @@
-"""The account of an interval: found by its moment in history, with its article, or a message that says what there is."""
+"""The account of an interval: found by its moment in history, with its article, or a message that says what is."""
 
 import json
 
