@@ -27,14 +27,24 @@ def score(
     causes: Annotated[
         bool, typer.Option("--causes", help="Judge root causes of simulated intervals instead: a confusion matrix.")
     ] = False,
-    count: Annotated[int, typer.Option(min=1, help="With --causes: so many intervals at least.")] = 1000,
+    rollouts: Annotated[
+        bool, typer.Option("--rollouts", help="Judge verdicts on simulated rollouts instead, guilty and innocent.")
+    ] = False,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --causes: so many intervals at least (1000); with --rollouts: clusters (500)."),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Print what was found, when, by what limit, and what is false; exit 1 if any truth is missed."""
     if causes:
         from streams.simulate.score_causes import score as judged_causes
 
-        return judged_causes(count, 1 if seed is None else seed, json=as_json)
+        return judged_causes(count or 1000, 1 if seed is None else seed, json=as_json)
+    if rollouts:
+        from streams.simulate.rollout_score import score_rollouts
+
+        return score_rollouts(1 if seed is None else seed, count or 500, processes, as_json=as_json)
     from streams.config.catalogue import config_types
     from streams.config.load import load
     from streams.simulate.score import Options

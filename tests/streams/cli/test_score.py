@@ -99,3 +99,10 @@ def test_every_error_of_a_file_is_named(file: Path, capfd: pytest.CaptureFixture
     told = capfd.readouterr()
     assert "agent_dyes" in told.out + told.err
     assert "bogus" in told.out + told.err
+
+
+def test_rollouts_are_scored_instead_where_asked(capfd: pytest.CaptureFixture[str]) -> None:
+    main(["score", "--rollouts", "--count", "1", "--seed", "7", "--processes", "1", "--json"])
+    told = json.loads(capfd.readouterr().out)
+
+    assert (7, 1) == (told["seed"], told["trials"])

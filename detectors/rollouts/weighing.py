@@ -1,0 +1,208 @@
+"""Weighs one change by what the ledger holds: against whom it is compared, and what that says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from detectors.failfast.calendar_edges import edge_before
+from detectors.rollouts.changes import Change, Onset
+from detectors.rollouts.ledger import BESIDE, Counts, Ledger
+from detectors.rollouts.onsets import key_of, onset_evidence, rank_evidence
+from detectors.rollouts.sequential import (
+    Arm,
+    Pair,
+    evidence_of_more,
+    evidence_of_no_harm,
+    log_mean,
+)
+
+AGE_WEIGHTS = (0.5, 0.15, 0.125, 0.125, 0.1)
+"""Weights of the least ages (AGES_H) from which a change is said to harm: the sooner after it, the likelier."""
+APART_WEIGHTS = (0.4, 0.2, 0.2, 0.2)
+"""Weights of what tells a change from the hour in which it came: those beside it, ranks, the onset, the stretches."""
+STRETCH_BLOCKS = 3
+"""Blocks in a stretch, six hours: a disturbance that strikes all for an hour or two falls into one, seldom two."""
+_NOTHING = Pair(Arm(), Arm())
+
+Strata = dict[tuple[int, ...], tuple[Pair, Pair]]
+"""By which other changes were in force: the arms by events, and by units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What is to be said of one change and one signature."""
+
+    sphere: str
+    signature: str
+    guilt_log: float
+    """Log evidence that it fails more often with the change than without, here, now and in the past."""
+    apart_log: float
+    """Log evidence that it is the change and not the hour: by those beside it, by ranks, by the onset."""
+    innocence_log: float
+    """Log evidence against harm, by those beside it."""
+    pair: Pair
+    """The arms by units, of the same hours where there are both, else with the past."""
+    exposed: tuple[int, int]
+    """What could fail with the change, and what did."""
+    control: tuple[int, int]
+    """Without it: of the same hours if there was any, else of the past."""
+    beside: bool
+    """Whether the control is of the same hours."""
+    servers: int = 0
+    """Changed servers that failed."""
+    units: int = 0
+    edge: str = ""
+    """The calendar edge just before the first failure, if any."""
+    tied: tuple[int, ...] = field(default=())
+    """Changes that were in force wherever this one was when it failed, and never without it."""
+
+
+def strata(counts: Iterable[Counts], number: int, *, age: int = 0, beside: bool = False) -> Strata:
+    """Return the arms for one change, apart by which others were in force.
+
+    `age`: the least class of age that is exposed; younger is control. `beside`: only what came after the change had
+    begun somewhere in the cluster.
+    """
+    found: dict[tuple[int, ...], list[Arm]] = {}
+    for known in counts:
+        if beside and number not in known.ages:
+            continue
+        others = tuple(sorted(one for one, its in known.ages.items() if one != number and its > BESIDE))
+        arms = found.setdefault(others, [Arm(), Arm(), Arm(), Arm()])
+        place = 0 if known.ages.get(number, BESIDE) >= age else 1
+        arms[place] += known.per_event
+        arms[place + 2] += known.per_unit
+    return {others: (Pair(arms[0], arms[1]), Pair(arms[2], arms[3])) for others, arms in sorted(found.items())}
+
+
+def guilt(found: Strata, share: float = 1.0, ratio: float = 1.0) -> float:
+    """Return the log evidence of more failures with the change than without, over strata that have both.
+
+    `share`: of its failures only so much is counted (without those of the unit that was hit most).
+    """
+    logs = []
+    for by_event, by_unit in found.values():
+        if by_event.exposed.units and by_event.control.units:
+            both = [(0.5, evidence_of_more(_less(pair, share), ratio)) for pair in (by_event, by_unit)]
+            logs.append(log_mean(both))
+    if not logs:
+        return 0.0
+    return log_mean([(0.5, sum(logs)), *((0.5 / len(logs), log) for log in logs)])
+
+
+def _less(pair: Pair, share: float) -> Pair:
+    lost = pair.exposed.hits * (1 - share)
+    return Pair(Arm(pair.exposed.hits - lost, pair.exposed.units - lost), pair.control) if lost else pair
+
+
+def innocence(found: Strata, ratio: float, excess: float) -> float:
+    """Return the log evidence against harm, over strata in which something was exposed."""
+    logs = [
+        log_mean([(0.5, evidence_of_no_harm(pair, ratio, excess)) for pair in pairs])
+        for pairs in found.values()
+        if pairs[0].exposed.units
+    ]
+    return log_mean([(1 / len(logs), log) for log in logs]) if logs else 0.0
+
+
+def weigh(
+    change: Change, sphere: str, signature: str, ledger: Ledger, *, harm_ratio: float, harm_excess: float
+) -> Weight:
+    """Return what the ledger says of a change and a signature."""
+    number, onset = change.number, change.onsets.get(key_of(sphere, signature))
+    counts = ledger.counts(sphere, signature)
+    hours = counts if onset is None else ledger.counts_where(sphere, signature, number)
+    beside = strata(hours, number, beside=True)
+    guilt_log = apart_log = 0.0
+    edge = None
+    if onset is not None:
+        hits = sum(onset.units.values())
+        share = (hits - _beyond_second(onset)) / hits if hits else 0.0
+        ages = range(max((known.ages.get(number, BESIDE) for known in counts), default=BESIDE) + 1)
+        guilt_log = _over_ages([guilt(strata(counts, number, age=age), share) for age in ages])
+        same_hours = _over_ages([guilt(strata(hours, number, age=age, beside=True), share) for age in ages])
+        edge = edge_before(onset.first_ms)
+        timed = [math.log(0.5)] * 2
+        if edge is None:
+            timed = [
+                onset_evidence(change, sphere, onset),
+                evidence_of_more(stretches(change, sphere, signature, ledger)),
+            ]
+        apart_log = log_mean(list(zip(APART_WEIGHTS, [same_hours, rank_evidence(onset), *timed], strict=True)))
+    compared = any(pairs[0].control.units for pairs in beside.values())
+    shown = [known for known in hours if number in known.ages] if compared else counts
+    return Weight(
+        sphere=sphere,
+        signature=signature,
+        guilt_log=guilt_log,
+        apart_log=apart_log,
+        innocence_log=innocence(beside, harm_ratio, harm_excess),
+        pair=_summed(beside if compared else strata(counts, number)),
+        exposed=_sums(known for known in shown if known.ages.get(number, BESIDE) > BESIDE),
+        control=_sums(known for known in shown if known.ages.get(number, BESIDE) == BESIDE),
+        beside=compared,
+        servers=len(onset.servers) if onset is not None else 0,
+        units=sum(1 for count in onset.units.values() if count) if onset is not None else 0,
+        edge=edge[1] if edge is not None else "",
+        tied=_tied(counts, number),
+    )
+
+
+def _beyond_second(onset: Onset) -> float:
+    """Return how many hits the unit hit most has beyond the next: no rack or server alone may decide."""
+    first, second = [*sorted(onset.units.values(), reverse=True), 0.0, 0.0][:2]
+    return first - second
+
+
+def stretches(change: Change, sphere: str, signature: str, ledger: Ledger) -> Pair:
+    """Return stretches of time in which the signature was seen with the change, and before it, among all such.
+
+    Against a disturbance that comes and goes: it strikes few stretches, whenever it comes.
+    """
+    seen: dict[tuple[bool, int], bool] = {}
+    for ages, block, cell in ledger.blocks(sphere):
+        age = ages.get(change.number)
+        if age == BESIDE:
+            continue
+        key = (age is not None, block // STRETCH_BLOCKS)
+        seen[key] = seen.get(key, False) or signature in cell.failed
+    arms = [Arm(), Arm()]
+    for (exposed, _), hit in seen.items():
+        arms[0 if exposed else 1] += Arm(1.0 if hit else 0.0, 1.0)
+    return Pair(arms[0], arms[1])
+
+
+def _sums(counts: Iterable[Counts]) -> tuple[int, int]:
+    events = failures = 0
+    for known in counts:
+        events += known.events
+        failures += known.failures
+    return events, failures
+
+
+def _over_ages(logs: list[float]) -> float:
+    """Return the mean over the least ages, given those reached; of the others nothing is known."""
+    return log_mean([(weight, logs[age] if age < len(logs) else 0.0) for age, weight in enumerate(AGE_WEIGHTS)])
+
+
+def _summed(found: Strata) -> Pair:
+    total = _NOTHING
+    for by_event, _ in found.values():
+        if len(found) == 1 or (by_event.exposed.units and by_event.control.units):
+            total = Pair(total.exposed + by_event.exposed, total.control + by_event.control)
+    return total
+
+
+def _tied(counts: Iterable[Counts], number: int) -> tuple[int, ...]:
+    """Return the changes in force wherever this one failed, and nowhere without it."""
+    together: set[int] | None = None
+    apart: set[int] = set()
+    for known in counts:
+        others = {one for one, age in known.ages.items() if one != number and age > BESIDE}
+        if known.ages.get(number, BESIDE) == BESIDE:
+            apart |= others if known.events else set()
+        elif known.failures:
+            together = others if together is None else together & others
+    return tuple(sorted((together or set()) - apart))

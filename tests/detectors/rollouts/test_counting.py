@@ -1,0 +1,121 @@
+"""counting: what becomes of what was gathered, by the real engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from detectors.rollouts.gathering import RegressionState
+from detectors.rollouts.ledger import ANY, SERVER, START
+from streams.engine.runner import Runner
+from tests.detectors.rollouts.rolling import HOUR_S, ONLY, Rolling
+from tests.kit import Log, vm
+
+
+def state(log: Log) -> RegressionState:
+    runner = Runner(0, only=ONLY)
+    runner.feed(log.frames)
+    known = runner.clusters["c1"].detectors["rollout_regression"].state
+    assert isinstance(known, RegressionState)
+    return known
+
+
+def counted(log: Log, sphere: str = START, signature: str = ANY) -> tuple[int, int]:
+    """Return what could have failed, and what did."""
+    counts = state(log).ledger.counts(sphere, signature)
+    return sum(known.events for known in counts), sum(known.failures for known in counts)
+
+
+def cluster() -> Log:
+    log = Log().inventory(4)
+    for n in range(4):
+        log.host(0, f"s{n + 1}", vms=[])
+    return log
+
+
+def beat(log: Log, until_s: int) -> Log:
+    for at_s in range(60, until_s, 60):
+        for n in range(4):
+            log.host(at_s, f"s{n + 1}")
+        log.clocks(at_s + 1)
+    return log
+
+
+def test_contact_is_a_success_and_start_failed_a_failure() -> None:
+    log = cluster().guest(30, "v1", "START").guest(50, "v1", "READY")
+    log.guest(30, "v2", "START").guest(35, "v2", "START_FAILED", step="boot", error_code="E")
+
+    assert (2, 1) == counted(beat(log, 300))
+
+
+@pytest.mark.parametrize(("until_s", "failed"), [(1530, (0, 0)), (1650, (1, 1))])
+def test_no_contact_in_25_minutes_is_a_failure(until_s: int, failed: tuple[int, int]) -> None:
+    assert failed == counted(beat(cluster().guest(30, "v1", "START"), until_s))
+
+
+def test_contact_after_25_minutes_is_a_failure_still() -> None:
+    log = beat(cluster().guest(30, "v1", "START"), 1800).guest(1810, "v1", "READY").clocks(1900)
+
+    assert (1, 1) == counted(log)
+
+
+def test_vms_that_were_there_before_are_no_starts() -> None:
+    """In contact at first sight, or starting in the first full report of their server."""
+    log = Log().inventory(1).host(0, "s1", vms=[vm("v1", ga="READY"), vm("v2", ga="STARTING")]).guest(20, "v3", "READY")
+
+    assert (0, 0) == counted(log.clocks(3000))
+
+
+def test_a_start_that_was_ended_in_good_time_counts_neither_way() -> None:
+    log = cluster().guest(30, "v1", "START").maintenance(90, "VM_DEALLOCATED", vm="v1", server="s1")
+
+    assert (0, 0) == counted(beat(log, 1800))
+
+
+def test_what_becomes_of_starts_on_servers_not_heard_is_unknown() -> None:
+    world = Rolling(servers=4)
+    world.beats(1, 2).update(2, world.servers[:1])
+    world.start(2 * HOUR_S, "s1", "v1", silent=True)
+    world.servers.remove("s1")
+    known = state(world.beats(2, 9).log)
+
+    assert 1 == known.changes.known["r"].unknown
+    assert not known.ledger.counts(START, ANY)
+
+
+def test_a_boot_after_an_update_is_no_fault_and_one_out_of_the_blue_is() -> None:
+    log = cluster().maintenance(30, "SERVER_UPDATE_STARTED", server="s1", rollout="r")
+    log.host(70, "s1", boot="b2", vms=[]).host(70, "s2", boot="b2", vms=[])
+    log.clocks(700).clocks(8000)
+
+    assert 1 == counted(log, SERVER, "server:reboot")[1]
+
+
+def test_one_fault_of_a_server_counts_once_in_two_hours() -> None:
+    log = cluster()
+    for at_s in (10, 20, 7300):
+        log.maintenance(at_s, "SERVER_STATE", server="s1", state="HI")
+
+    assert 2 == counted(log.clocks(8000), SERVER, "server:HI")[1]
+
+
+def test_a_failure_just_before_the_report_that_shows_a_change_is_with_it() -> None:
+    """Nobody announced it; the report comes a minute after the start that failed."""
+    log = cluster().guest(30, "v1", "START").guest(35, "v1", "START_FAILED", step="boot").clocks(40)
+    for n in range(4):
+        log.host(20, f"s{n + 1}", vms=[], versions={"ha": "1"})
+    log.host(90, "s1", vms=[], versions={"ha": "2"})
+
+    (change,) = state(log.clocks(200)).changes.known.values()
+    assert ["start|boot:"] == list(change.onsets)
+
+
+def test_four_racks_are_units_and_three_are_not() -> None:
+    for racks, hits in ((3, 4), (4, 2)):
+        log = Log().inventory(8, racks=racks)
+        for n in range(8):
+            log.host(0, f"s{n + 1}", vms=[])
+        for n, server in enumerate(("s1", "s2", "s5", "s6")):
+            log.guest(30, f"v{n}", "START", server=server)
+            log.guest(35, f"v{n}", "START_FAILED", server=server, step="boot")
+
+        assert hits == state(log.clocks(600)).ledger.counts(START, ANY)[0].per_event.hits

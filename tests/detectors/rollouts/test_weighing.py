@@ -1,0 +1,103 @@
+"""weighing: who is compared with whom."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from detectors.rollouts.changes import Change, Onset
+from detectors.rollouts.ledger import BESIDE, BLOCK_MS, START, Counts, Ledger, pattern_of
+from detectors.rollouts.sequential import Arm
+from detectors.rollouts.weighing import STRETCH_BLOCKS, guilt, innocence, strata, stretches, weigh
+
+
+def counts(ages: dict[int, int], events: int, hits: int) -> Counts:
+    return Counts(ages, events, hits, Arm(hits, events), Arm(hits, events))
+
+
+def change() -> Change:
+    return Change(1, "r", "r", "ga", "2", "1", "m", 0)
+
+
+def test_arms_are_with_the_change_and_without_it() -> None:
+    known = [counts({}, 100, 1), counts({1: BESIDE}, 50, 0), counts({1: 0}, 10, 5), counts({1: 2}, 4, 1)]
+
+    assert Arm(6, 14) == strata(known, 1)[()][0].exposed
+    assert Arm(1, 150) == strata(known, 1)[()][0].control
+    assert Arm(0, 50) == strata(known, 1, beside=True)[()][0].control
+
+
+@pytest.mark.parametrize(("age", "exposed"), [(0, 14), (1, 4), (3, 0)])
+def test_younger_than_the_least_age_is_control(age: int, exposed: int) -> None:
+    known = [counts({1: 0}, 10, 5), counts({1: 2}, 4, 1)]
+
+    assert exposed == strata(known, 1, age=age)[()][0].exposed.units
+
+
+def test_other_changes_are_compared_where_they_are_alike() -> None:
+    """1 does nothing, 2 fails: with both as often as with 2 alone."""
+    known = [counts({}, 500, 0), counts({1: 0}, 100, 0), counts({2: 0}, 100, 50), counts({1: 0, 2: 0}, 100, 50)]
+
+    assert {(), (2,)} == set(strata(known, 1))
+    assert guilt(strata(known, 1)) < 0
+    assert guilt(strata(known, 2)) > math.log(1000)
+
+
+def test_without_both_arms_nothing_is_said_of_guilt() -> None:
+    assert 0 == guilt(strata([counts({1: 0}, 100, 50)], 1))
+    assert 0 == guilt({})
+
+
+def test_without_anything_exposed_nothing_is_said_of_innocence() -> None:
+    assert 0 == innocence(strata([counts({}, 10_000, 0)], 1), 2, 0.002)
+
+
+def test_a_share_of_the_failures_weighs_less() -> None:
+    known = strata([counts({}, 500, 0), counts({1: 0}, 100, 10)], 1)
+
+    assert guilt(known, 0.3) < guilt(known)
+
+
+def test_stretches_of_six_hours_with_the_change_and_before() -> None:
+    ledger = Ledger()
+    for block in range(STRETCH_BLOCKS * 3):
+        ledger.add(START, "", block * BLOCK_MS, "r1", "boot" if block == 1 else "")
+    for block in range(STRETCH_BLOCKS * 3, STRETCH_BLOCKS * 5):
+        ledger.add(START, pattern_of({1: 0}), block * BLOCK_MS, "r1", "boot")
+        ledger.add(START, pattern_of({1: BESIDE}), block * BLOCK_MS, "r1", "boot")
+
+    pair = stretches(change(), START, "boot", ledger)
+    assert (Arm(2, 2), Arm(1, 3)) == (pair.exposed, pair.control)
+
+
+def weighed(units: dict[str, float], first_ms: int = 10**9) -> float:
+    """Return the guilt of a change that failed in these units, against many without."""
+    ledger, known = Ledger(), change()
+    for n in range(200):
+        ledger.add(START, "", n * 1000, f"r{n}", "")
+    for unit, hits in units.items():
+        for n in range(int(hits)):
+            ledger.add(START, pattern_of({1: 0}), 10**9 + n * BLOCK_MS, unit, "boot")
+    known.onsets["start|boot"] = Onset(first_ms, 0, units=dict(units))
+    return weigh(known, START, "boot", ledger, harm_ratio=2, harm_excess=0.002).guilt_log
+
+
+def test_no_unit_counts_for_more_than_the_next() -> None:
+    assert weighed({"r1": 9}) < 0
+    assert weighed({"r1": 9, "r2": 1}) < weighed({"r1": 5, "r2": 5})
+
+
+def test_all_other_changes_of_the_failed_are_named_if_they_never_stood_alone() -> None:
+    ledger, known = Ledger(), change()
+    ledger.add(START, pattern_of({1: 0, 2: 0, 3: 0}), 1, "r1", "boot")
+    ledger.add(START, pattern_of({3: 0}), 1, "r1", "")
+
+    assert (2,) == weigh(known, START, "boot", ledger, harm_ratio=2, harm_excess=0.002).tied
+
+
+def test_a_calendar_edge_is_told() -> None:
+    ledger, known = Ledger(), change()
+    known.onsets["start|boot"] = Onset(86_400_000 + 60_000, 0, units={"r1": 1})
+
+    assert "UTC midnight" in weigh(known, START, "boot", ledger, harm_ratio=2, harm_excess=0.002).edge
