@@ -59,6 +59,8 @@ class Member:
     """Rollouts that had reached it by then: name to (component, version)."""
     clock: bool = False
     """Its cluster's fault_class says that the clock set it off."""
+    hardware: bool = False
+    """Its cluster's fault_class says that hardware is at fault."""
     open: bool = True
 
 
@@ -91,7 +93,8 @@ class CommonCause(Detector[Config, State]):
     its own with verdict CLEARED: they fail alike without it. `trigger: clock` where the first failure in any cluster
     lies within 10 min after a calendar edge and the clusters run at least two versions of some component, or where a
     cluster's own `fault_class` says so. Where starts fail it advises to pause what starts VMs, everywhere, rather than
-    all of service management (seed 004). It closes when the signature is open in no cluster any more.
+    all of service management (seed 004). INCONCLUSIVE, with no such advice, where a cluster's `fault_class` says
+    HARDWARE. It closes when the signature is open in no cluster any more.
 
     Numbers: clusters, regions. Facts: clusters, versions_all, versions_some, rollouts_all, rollouts_cleared, edge.
     """
@@ -108,7 +111,7 @@ class CommonCause(Detector[Config, State]):
             return []
         finding = frame.finding
         if finding.detector == "fault_class":
-            return self._clocked(frame, picture)
+            return self._classed(frame, picture)
         cluster = finding.subject.cluster
         if finding.detector not in SIGNATURES or cluster is None:
             return []
@@ -143,27 +146,20 @@ class CommonCause(Detector[Config, State]):
         }
         stamps = [record.at_ms for record in finding.evidence if record.at_ms]
         onset_ms = min([*stamps, finding.opened_ms])
-        clock = self._clock(fleet, cluster)
-        return Member(cluster, finding.opened_ms, onset_ms, evidence_of(frame), versions, rollouts, clock)
+        clock, hardware = _class_of(fleet, cluster)
+        return Member(cluster, finding.opened_ms, onset_ms, evidence_of(frame), versions, rollouts, clock, hardware)
 
-    @staticmethod
-    def _clock(fleet: FleetState, cluster: str) -> bool:
-        return any(
-            known.finding.detector == "fault_class"
-            and known.finding.trigger == "clock"
-            and known.finding.subject.cluster == cluster
-            for known in fleet.open.values()
-        )
-
-    def _clocked(self, frame: FindingFrame, picture: Picture) -> list[Finding]:
-        """Take the word of a cluster's fault_class that the clock set its fault off."""
+    def _classed(self, frame: FindingFrame, picture: Picture) -> list[Finding]:
+        """Take the word of a cluster's fault_class: whether the clock set it off, whether hardware is at fault."""
         found: list[Finding] = []
-        if frame.finding.trigger == "clock":
-            for group in self.state.groups.values():
-                for name, member in group.members.items():
-                    if member.cluster == frame.finding.subject.cluster and not member.clock:
-                        member.clock = True
-                        found += self._tell(group, name, frame, picture.fleet)
+        for group in self.state.groups.values():
+            for name, member in group.members.items():
+                if member.cluster != frame.finding.subject.cluster:
+                    continue
+                said = _class_of(picture.fleet, member.cluster)
+                if said != (member.clock, member.hardware):
+                    member.clock, member.hardware = said
+                    found += self._tell(group, name, frame, picture.fleet)
         return found
 
     def _closed(self, frame: FindingFrame, finding: Finding) -> list[Finding]:
@@ -249,6 +245,16 @@ class CommonCause(Detector[Config, State]):
         return found
 
 
+def _class_of(fleet: FleetState, cluster: str) -> tuple[bool, bool]:
+    """Return what the fault_class findings open in a cluster say: the clock set it off, hardware is at fault."""
+    said = [
+        known.finding
+        for known in fleet.open.values()
+        if known.finding.detector == "fault_class" and known.finding.subject.cluster == cluster
+    ]
+    return any(known.trigger == "clock" for known in said), any(known.verdict == Verdict.HARDWARE for known in said)
+
+
 def _severity(group: Group) -> str:
     return Severity.WARNING if group.detector == "cluster_dark" else Severity.CRITICAL
 
@@ -276,6 +282,8 @@ def _said(group: Group, findings: dict[str, Member], alike: dict[str, Member], f
     edge = _edge(alike, some)
     clock = edge or any(member.clock for member in alike.values())
     starts = group.detector in STARTS
+    # A fault that a cluster lays to its hardware is no software's for being seen twice.
+    unsure = group.detector == "cluster_dark" or any(member.hardware for member in alike.values())
     where = f"{len(alike)} clusters" + (f" of {', '.join(regions)}" if regions else "")
     facts = {
         "family": group.family,
@@ -292,9 +300,9 @@ def _said(group: Group, findings: dict[str, Member], alike: dict[str, Member], f
         "numbers": {"clusters": len(alike), "regions": len(regions)},
         "evidence": tuple(member.evidence for member in alike.values()),
         "facts": {name: value for name, value in facts.items() if value},
-        "verdict": Verdict.INCONCLUSIVE if group.detector == "cluster_dark" else Verdict.SOFTWARE,
+        "verdict": Verdict.INCONCLUSIVE if unsure else Verdict.SOFTWARE,
         "trigger": "clock" if clock else "",
-        "advised": PAUSES if starts else (),
+        "advised": PAUSES if starts and not unsure else (),
         "supersedes": tuple(findings)[:SUPERSEDED_NAMED],
     }
 

@@ -85,6 +85,16 @@ def test_one_version_everywhere_does_not_blame_the_clock_unless_a_cluster_says_s
     assert ["", "clock"] == [found.trigger for found in common(log)]
 
 
+def test_a_fault_that_a_cluster_lays_to_its_hardware_is_inconclusive_and_pauses_nothing() -> None:
+    log = FleetLog().finding(700, "f1", "start_failure", "a", subject=CERT)
+    log.finding(701, "k", "fault_class", "a", verdict=Verdict.HARDWARE)
+    [hardware] = common(log.finding(800, "f2", "start_failure", "b", subject=CERT))
+    assert (Verdict.INCONCLUSIVE, ()) == (hardware.verdict, hardware.advised)
+
+    log.finding(900, "k", "fault_class", "a", verdict=Verdict.SOFTWARE)
+    assert Verdict.SOFTWARE == common(log)[-1].verdict
+
+
 def test_dark_clusters_are_one_fault_that_pauses_nothing() -> None:
     [dark] = common(FleetLog().finding(0, "d1", "cluster_dark", "a").finding(9, "d2", "cluster_dark", "b"))
 
