@@ -14,6 +14,8 @@ from schemas.outputs import Evidence, Finding, Severity, Subject
 from schemas.source import GaState, GuestKind, Network, VmReport
 
 NAME = "unavailability"
+AVAILABLE_AGAIN = "it is available again"
+"""Why an interval closes; any other reason means that the VM is gone, or that a person closed it."""
 SIGNS_KEPT = 8
 """Records cited by one interval: what began it, what went on in it, what ended it."""
 
@@ -224,7 +226,7 @@ def finish(
     evidence: Evidence,
     frame: Frame,
     *,
-    reason: str = "it is available again",
+    reason: str = AVAILABLE_AGAIN,
     assumed: bool = False,
 ) -> list[Finding]:
     """End the interval of a VM; nothing where none goes on."""

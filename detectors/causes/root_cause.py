@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from detectors.causes.candidates import LATE_MS, Case, Clue, Conclusion, conclude
 from detectors.causes.clues import clues_of, failing_since, signs_seen
+from detectors.causes.intervals import AVAILABLE_AGAIN
 from detectors.causes.statements import statement, text_of
 from detectors.contract import UPDATE_EVERY_MS, Detector, OpenFinding
 from detectors.contract import State as BaseState
@@ -81,6 +82,8 @@ class RootCause(Detector[Config, State]):
     confirms it (Confirm), and so does any cause where the maintenance feed was not watched meanwhile: something there
     might explain it better. Planned and unplanned are told apart.
 
+    A VM that is deallocated or removed while it is not available is gone: what was said stands, and nothing is added.
+
     The finding closes when its cause is final, or `confirm_s` after the end of an interval whose cause awaits something
     still. If later evidence, or an operator, says otherwise within `revise_s`, a new finding supersedes it, with the
     next `revision`: nothing that was final is changed silently. Each statement is also an article of the topic `rca`.
@@ -131,7 +134,8 @@ class RootCause(Detector[Config, State]):
         known = state.cases.get(finding.id)
         if known is None or finding.state != FindingState.CLOSED:
             return []
-        if "end_ms" not in finding.numbers:
+        if finding.close_reason != AVAILABLE_AGAIN:
+            # A VM that was deallocated or removed is gone: nobody asks when it was back.
             return self._forget(finding.id, frame, finding.close_reason)
         known.end_ms, known.signs, known.evidence = int(finding.numbers["end_ms"]), _signs(finding), finding.evidence
         # Just behind it: what is stamped exactly so late still counts, and is known then.

@@ -177,3 +177,20 @@ def test_the_evidence_of_an_interval_and_of_its_cause_are_cited() -> None:
     said = statements(rebooted().clocks(900))[-1]
 
     assert {"last report of s1", "NODE_REBOOT_STARTED", "available again"} <= {known.note for known in said.evidence}
+
+
+def test_a_vm_that_is_deallocated_is_gone_and_has_no_cause() -> None:
+    told = log().host(60, "s1", [vm("v1", ga="STOPPING")]).maintenance(90, "VM_DEALLOCATED", vm="v1", server="s1")
+
+    found = run(told.host(100, "s1", []).clocks(1000).frames, only=ONLY)
+    assert [] == [finding for finding in found if finding.detector == "root_cause"]
+
+
+def test_a_cause_that_was_told_provisionally_closes_when_the_vm_is_deallocated() -> None:
+    told = log().host(60, "s1", [vm("v1", ga="STOPPING")])
+    for minute in range(2, 8):
+        told.host(minute * 60, "s1")
+    told.clocks(421).maintenance(430, "VM_DEALLOCATED", vm="v1", server="s1")
+
+    assert ["OPEN", "CLOSED"] == [finding.state for finding in statements(told)]
+    assert "it was deallocated" == statements(told)[-1].close_reason
