@@ -68,6 +68,8 @@ def test_the_race_in_the_blob_cache_has_the_header_of_its_document() -> None:
     assert "UnexpectedVMReboot" == made.properties["diagnosticScenario"]
     assert "race condition in the storage component" in made.markdown
     assert "(VM v9)" in made.markdown
+    assert "did not end in time" in made.markdown
+    assert "did not end in time" not in article(detail_cause="BLOB_CACHE_RACE").markdown
 
 
 def test_an_update_of_the_network_agent_has_the_header_of_its_document() -> None:
