@@ -24,7 +24,7 @@ every_scenario = pytest.mark.parametrize("name", SCENARIOS)
 def log(name: str) -> tuple[TelemetryFrame, ...]:
     """Return the log of a scenario's first cluster, of 16 servers with 2 VMs each."""
     scenario = load(name).with_size(clusters=1, servers=16, vms=2)
-    cluster = scenario.clusters[0].name
+    cluster = next(iter(scenario.instances()))[0]
     records = log_of(scenario, cluster, Outcome(cluster, Ledger()), through_codec=False)
     return tuple(frame for frame in map(frame_of, records) if isinstance(frame, BatchFrame | ClocksFrame))
 
