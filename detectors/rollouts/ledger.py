@@ -183,8 +183,11 @@ class Ledger:
                 for block, cell in blocks.items():
                     yield ages, block, cell
 
-    def counts_where(self, sphere: str, signature: str, number: int) -> list[Counts]:
-        """Return the same over the blocks in which the signature was seen since a change began, if it was."""
+    def counts_where(self, sphere: str, signature: str, number: int, age: int | None = None) -> list[Counts]:
+        """Return the same over the blocks in which the signature was seen since a change began, if it was.
+
+        With `age`: only blocks in which something could fail at that age of the change or more, and something at less.
+        """
         cells = [
             (parsed(pattern), blocks)
             for name, blocks in self.cells.items()
@@ -192,6 +195,9 @@ class Ledger:
             if kind == sphere and number in parsed(pattern)
         ]
         seen = {block for _, blocks in cells for block, cell in blocks.items() if signature in cell.failed}
+        if age is not None:
+            for older in (True, False):
+                seen &= {block for ages, blocks in cells if (ages[number] >= age) is older for block in blocks}
         return [
             Counts.of(ages, [cell for block, cell in blocks.items() if block in seen], signature)
             for ages, blocks in cells

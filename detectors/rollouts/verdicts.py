@@ -60,7 +60,8 @@ def judge(
     for known in named:
         onset = change.onsets[key_of(known.sphere, known.signature)]
         strong = known.guilt_log >= guilt and known.apart_log >= apart and known.servers >= servers
-        contrary = known.innocence_log >= innocence or known.pair.exposed.rate < ratio * known.pair.control.rate
+        alike = min(known.hourly_ratio, known.pair.exposed.rate / (known.pair.control.rate or 1e-12)) < ratio
+        contrary = known.innocence_log >= innocence or alike
         onset.convicted = (onset.convicted or strong) and not contrary
         if onset.convicted:
             return Case(Verdict.GUILTY, known, "", *rest)
@@ -73,8 +74,8 @@ def judge(
     if suspects:
         why = "its failures may be its doing, and the evidence is not enough"
         return Case(Verdict.INCONCLUSIVE, first, why, *rest)
-    alike = [known for known in named if known.innocence_log >= innocence and known.control[1]]
-    if named and len(alike) == len(named) and sum(known.exposed[1] for known in named) >= COMPARED_LEAST:
+    equal = [known for known in named if known.innocence_log >= innocence and known.control[1]]
+    if named and len(equal) == len(named) and sum(known.exposed[1] for known in named) >= COMPARED_LEAST:
         return Case(Verdict.CLEARED, first, "each of its failures is as frequent without it, in the same hours", *rest)
     whole = {known.sphere: known.innocence_log for known in weights if known.signature == ANY}
     if min(whole.get(START, -math.inf), whole.get(SERVER, -math.inf)) >= innocence:

@@ -50,6 +50,10 @@ class Weight:
     """Without it: of the same hours if there was any, else of the past."""
     beside: bool
     """Whether the control is of the same hours."""
+    hourly_ratio: float = math.inf
+    """How many times as often it fails with the change as beside it, block by block (Mantel and Haenszel): a
+    disturbance that comes when most servers have been changed makes the sums differ, and this not. Infinite: it never
+    failed beside."""
     servers: int = 0
     """Changed servers that failed."""
     units: int = 0
@@ -122,7 +126,10 @@ def weigh(
         share = (hits - _beyond_second(onset)) / hits if hits else 0.0
         ages = range(max((known.ages.get(number, BESIDE) for known in counts), default=BESIDE) + 1)
         guilt_log = _over_ages([guilt(strata(counts, number, age=age), share) for age in ages])
-        same_hours = _over_ages([guilt(strata(hours, number, age=age, beside=True), share) for age in ages])
+        overlaps = [ledger.counts_where(sphere, signature, number, age) for age in ages]
+        same_hours = _over_ages(
+            [guilt(strata(known, number, age=age, beside=True), share) for age, known in enumerate(overlaps)]
+        )
         edge = edge_before(onset.first_ms)
         timed = [math.log(0.5)] * 2
         if edge is None:
@@ -143,6 +150,7 @@ def weigh(
         exposed=_sums(known for known in shown if known.ages.get(number, BESIDE) > BESIDE),
         control=_sums(known for known in shown if known.ages.get(number, BESIDE) == BESIDE),
         beside=compared,
+        hourly_ratio=hourly_ratio(number, sphere, signature, ledger),
         servers=len(onset.servers) if onset is not None else 0,
         units=sum(1 for count in onset.units.values() if count) if onset is not None else 0,
         edge=edge[1] if edge is not None else "",
@@ -172,6 +180,23 @@ def stretches(change: Change, sphere: str, signature: str, ledger: Ledger) -> Pa
     for (exposed, _), hit in seen.items():
         arms[0 if exposed else 1] += Arm(1.0 if hit else 0.0, 1.0)
     return Pair(arms[0], arms[1])
+
+
+def hourly_ratio(number: int, sphere: str, signature: str, ledger: Ledger) -> float:
+    """Return the ratio of shares with the change and beside it, block by block; infinite if it never failed beside."""
+    blocks: dict[int, list[Arm]] = {}
+    for ages, block, cell in ledger.blocks(sphere):
+        if number in ages:
+            tally = cell.failed.get(signature)
+            arms = blocks.setdefault(block, [Arm(), Arm()])
+            arms[ages[number] == BESIDE] += Arm(tally.share if tally is not None else 0.0, cell.units)
+    above = below = 0.0
+    for exposed, control in blocks.values():
+        units = exposed.units + control.units
+        if units:
+            above += exposed.hits * control.units / units
+            below += control.hits * exposed.units / units
+    return above / below if below else math.inf
 
 
 def _sums(counts: Iterable[Counts]) -> tuple[int, int]:

@@ -110,3 +110,15 @@ def test_ages_begin_at_their_limits(passed_ms: int, age: int) -> None:
 
 def test_a_pattern_is_read_as_it_was_written() -> None:
     assert {3: BESIDE, 12: 2} == parsed(pattern_of({12: 2, 3: BESIDE}))
+
+
+def test_only_hours_in_which_both_ages_are_seen_compare_them() -> None:
+    """In the first block all are young, in the second some are old, in the third all are."""
+    ledger = Ledger()
+    for block, ages in ((0, (0,)), (1, (0, 2)), (2, (2,))):
+        for age in ages:
+            ledger.add(START, pattern_of({1: age}), block * BLOCK_MS, "r1", "boot")
+
+    assert [2, 2] == [known.events for known in ledger.counts_where(START, "boot", 1)]
+    assert [1, 1] == [known.events for known in ledger.counts_where(START, "boot", 1, age=1)]
+    assert [0, 0] == [known.events for known in ledger.counts_where(START, "boot", 1, age=0)]

@@ -45,6 +45,7 @@ def test_all_limits_reached_are_guilt() -> None:
         {"servers": 2},
         {"pair": Pair(Arm(47.9, 128), Arm(32, 128))},
         {"innocence_log": 3.0},
+        {"hourly_ratio": 1.49},
     ],
 )
 def test_one_limit_missed_is_none(less: dict[str, float]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from detectors.rollouts.changes import Change, Onset
 from detectors.rollouts.ledger import BESIDE, BLOCK_MS, START, Counts, Ledger, pattern_of
 from detectors.rollouts.sequential import Arm
-from detectors.rollouts.weighing import STRETCH_BLOCKS, guilt, innocence, strata, stretches, weigh
+from detectors.rollouts.weighing import STRETCH_BLOCKS, guilt, hourly_ratio, innocence, strata, stretches, weigh
 
 
 def counts(ages: dict[int, int], events: int, hits: int) -> Counts:
@@ -101,3 +101,15 @@ def test_a_calendar_edge_is_told() -> None:
     known.onsets["start|boot"] = Onset(86_400_000 + 60_000, 0, units={"r1": 1})
 
     assert "UTC midnight" in weigh(known, START, "boot", ledger, harm_ratio=2, harm_excess=0.002).edge
+
+
+def test_a_disturbance_after_most_were_changed_is_no_difference_hour_by_hour() -> None:
+    """Before it half are changed and none fails; under it nine tenths are, and all fail."""
+    ledger = Ledger()
+    for block, changed, failing in ((0, 5, ""), (1, 9, "boot")):
+        for n in range(10):
+            pattern = pattern_of({1: 0 if n < changed else BESIDE})
+            ledger.add(START, pattern, block * BLOCK_MS, f"r{n}", failing)
+
+    assert 1 == pytest.approx(hourly_ratio(1, START, "boot", ledger))
+    assert math.inf == hourly_ratio(1, START, "disk", ledger)
