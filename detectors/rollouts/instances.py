@@ -149,7 +149,12 @@ class Roll(State):
         """Note all that a frame tells of starts, of readiness and of leaving."""
         news = picture.news
         for vm, start in news.starts:
-            self.mark(start.at_ms, DOWN, vm, start.incarnation)
+            starts = picture.vms[vm].starts if vm in picture.vms else []
+            # First sight of a VM is no start of it; nor is that of an older incarnation, but then the next one is.
+            place = next((n for n, known in enumerate(starts) if known is start), 0)
+            again = start if place else next(iter(starts[1:]), None)
+            if again is not None:
+                self.mark(again.at_ms, DOWN, vm, again.incarnation)
         for _, vm, start in news.turns:
             at_ms, ga = start.turns[-1]
             if ga != GaState.UNKNOWN:

@@ -63,6 +63,19 @@ def test_one_update_domain_may_be_out_and_no_more(which: tuple[int, ...], opens:
     assert opens * [("WARNING", 3)] == opened(log)
 
 
+def test_whoever_joins_a_running_fleet_hears_heartbeats_before_reports_and_misses_nobody() -> None:
+    rows = [Vm(name, "c1", f"s{n}", update_domain=n % 5, service="web") for n, name in enumerate(NAMES)]
+    log = Log().inventory([f"s{n}" for n in range(10)], vms=rows, update_domains=5)
+    for n, name in enumerate(NAMES):
+        log.guest(0, name, "HEARTBEAT", server=f"s{n}", incarnation=4)
+    log.clocks(10)
+    assert [] == opened(log)
+
+    for n in (0, 5, 1):
+        log.guest(20, NAMES[n], "HEARTBEAT", server=f"s{n}", incarnation=5)
+    assert [("WARNING", 3)] == opened(log.clocks(30))
+
+
 def test_it_tells_what_is_missing_and_what_was_planned() -> None:
     (finding,) = found(down(down(web(), 10, 0, 5), 20, 1).clocks(22))
 
