@@ -52,7 +52,7 @@ def hit(
     onset = change.onsets.get(key)
     if onset is None:
         onset = change.onsets[key] = Onset(at_ms, min(last_seen_ms, at_ms))
-    onset.units[unit] = onset.units.get(unit, 0) + fresh
+    onset.units[unit] = onset.units.get(unit, 0.0) + float(fresh)
     if evidence is not None and len(onset.evidence) < EVIDENCE_MOST:
         onset.evidence.append(evidence)
     if server in onset.servers or len(onset.servers) >= FIRST_HITS_MOST:
