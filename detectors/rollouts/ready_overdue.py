@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from detectors.contract import Detector
 from detectors.failfast.lives import FEEDS
@@ -56,8 +57,12 @@ class ReadyState(WaitState):
     group_of: dict[str, str] = field(default_factory=dict)
     """VM with waits to the group under which it stands there."""
     domains: dict[str, DomainStart] = field(default_factory=dict)
-    out: dict[str, list[str]] = field(default_factory=dict)
-    """Key of an update domain's open finding to the VMs that are still out."""
+    out: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Key of the open finding of a rollout's domains to the VMs that are still out, each with the stamp of the last
+    UD_STARTED that did not wait for it."""
+    judged: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """VM to incarnation and stamp of its newest start that was judged: who recycles soon has more starts than the
+    picture keeps (`views.STARTS_KEPT`). Forgotten with the VM."""
 
 
 class ReadyOverdue(Detector[Config, ReadyState]):
@@ -71,8 +76,10 @@ class ReadyOverdue(Detector[Config, ReadyState]):
 
     Rule for update domains: UD_STARTED of a rollout, of one group or of the servers, while VMs that the same rollout
     restarted in another domain are not READY: several instances are out at once, which update domains exist to
-    prevent (seed 002, "you may have multiple role instances taken out of service at the same time"). It ends when all
-    these are READY or gone. Both are warnings; what an update takes in its time is none.
+    prevent (seed 002, "you may have multiple role instances taken out of service at the same time"). One finding for
+    each rollout and group, which tells of the newest domain. It ends when all these are READY or gone.
+
+    Both are warnings; what an update takes in its time is none.
     """
 
     Config = Config
@@ -147,6 +154,8 @@ class ReadyOverdue(Detector[Config, ReadyState]):
         for vm in [vm for vm in self.state.by_vm if vm not in picture.vms]:
             for key in list(self.state.by_vm.get(vm, ())):
                 self._drop(key)
+        for vm in [vm for vm in self.state.judged if vm not in picture.vms]:
+            del self.state.judged[vm]
 
     def _drop(self, key: str) -> None:
         self.state.drop(key)
@@ -160,6 +169,12 @@ class ReadyOverdue(Detector[Config, ReadyState]):
                 del self.state.by_group[group][vm]
                 if not self.state.by_group[group]:
                     del self.state.by_group[group]
+
+    def _judged(self, key: str, wait: Wait) -> None:
+        """Wait no more, and remember the start."""
+        self._drop(key)
+        if wait.incarnation > self.state.judged.get(wait.vm, (-1, 0))[0]:
+            self.state.judged[wait.vm] = (wait.incarnation, wait.since_ms)
 
     # -- judging -------------------------------------------------------------------------------------------------
 
@@ -178,12 +193,12 @@ class ReadyOverdue(Detector[Config, ReadyState]):
         cover = self._cover(view, wait, picture)
         soon = end_ms is not None and end_ms <= wait.since_ms + self._limit_ms
         if soon or cover is None or not seen_to_start(view, wait.incarnation) or not self._begins(view, wait, cover):
-            self._drop(key)
+            self._judged(key, wait)
             return []
         limit_ms = self.state.limit_at(key, _where(view, wait), self._limit_ms, frame.due_ms, picture)
         if limit_ms is None:
             return []
-        self._drop(key)
+        self._judged(key, wait)
         if end_ms is not None and end_ms <= limit_ms:
             return []
         findings = self.state.openings.end(wait.vm, frame, "it was updated again")
@@ -214,10 +229,16 @@ class ReadyOverdue(Detector[Config, ReadyState]):
         return findings + self._close(wait.vm, frame, picture)
 
     def _begins(self, view: VmView, wait: Wait, cover: Cover) -> bool:
-        """Tell whether this is the first start within its cover: it is from there that the time runs."""
+        """Tell whether this is the first start within its cover: it is from there that the time runs.
+
+        Whoever was READY in time and starts again later within it has no second start-up in the same update.
+        """
         earlier = [start.at_ms for start in view.starts if start.incarnation < wait.incarnation]
         waits = [self.state.waits[key] for key in self.state.by_vm.get(wait.vm, ()) if key in self.state.waits]
         earlier += [known.since_ms for known in waits if known.incarnation < wait.incarnation]
+        incarnation, judged_ms = self.state.judged.get(wait.vm, (wait.incarnation, 0))
+        if incarnation < wait.incarnation:
+            earlier.append(judged_ms)
         known = self.state.openings.open.get(wait.vm)
         if known is not None and int(known.finding.facts["incarnation"]) < wait.incarnation:
             earlier.append(int(known.finding.numbers["since_ms"]))
@@ -262,32 +283,38 @@ class ReadyOverdue(Detector[Config, ReadyState]):
                     out[vm] = wait
         if not out:
             return []
-        state.out[key] = sorted(out)
+        opening = _CUT.join(("domain", domain.rollout, domain.group))
+        known_out = state.out.setdefault(opening, {})
+        known_out.update(dict.fromkeys(sorted(out), domain.at_ms))
+        said = self._said(domain, out, picture)
+        if opening in state.openings.open:
+            findings = state.openings.update(opening, frame, at_once=True, **said)
+        else:
+            signature = f"{domain.group}/{domain.update_domain}"
+            subject = Subject(cluster=picture.cluster, rollout=domain.rollout, signature=signature)
+            findings = self._open(
+                opening, frame, subject, domain.event_id, opened_ms=domain.at_ms, severity=Severity.WARNING, **said
+            )
+        return findings + self._domains_over(dict.fromkeys(out), frame, picture)
+
+    def _said(self, domain: DomainStart, out: dict[str, Wait], picture: Picture) -> dict[str, Any]:
+        """Return title, explanation, evidence, numbers and facts of a domain that did not wait for these VMs."""
         of = f" of {domain.group}" if domain.group else ""
-        findings = self._open(
-            key,
-            frame,
-            Subject(
-                cluster=picture.cluster, rollout=domain.rollout, signature=f"{domain.group}/{domain.update_domain}"
-            ),
-            domain.event_id,
-            opened_ms=domain.at_ms,
-            severity=Severity.WARNING,
-            title=f"update domain {domain.update_domain}{of} of rollout {domain.rollout} starts before "
+        return {
+            "title": f"update domain {domain.update_domain}{of} of rollout {domain.rollout} starts before "
             f"{counted(len(out), 'VM')} of an earlier one {'is' if len(out) == 1 else 'are'} READY: several instances "
             "out at once",
-            explanation=f"UD_STARTED came at {utc(domain.at_ms)}. Not READY since their restart by the same rollout: "
-            f"{listed(out)}. Services with instances in both domains run with fewer than planned; hold the rollout "
-            "until these are READY, or find out what keeps them.",
-            evidence=(domain.evidence, *(out[vm].evidence for vm in sorted(out))),
-            numbers={
+            "explanation": f"UD_STARTED came at {utc(domain.at_ms)}. Not READY since their restart by the same "
+            f"rollout: {listed(out)}. Services with instances in both domains run with fewer than planned; hold the "
+            "rollout until these are READY, or find out what keeps them.",
+            "evidence": (domain.evidence, *(out[vm].evidence for vm in sorted(out))),
+            "numbers": {
                 "vms": len(out),
                 "update_domain": domain.update_domain,
                 "longest_s": (domain.at_ms - min(wait.since_ms for wait in out.values())) / 1000,
             },
-            facts={"vms": listed(out), "services": listed(picture.vms[vm].service for vm in out)},
-        )
-        return findings + self._domains_over(dict.fromkeys(out), frame, picture)
+            "facts": {"vms": listed(out), "services": listed(picture.vms[vm].service for vm in out)},
+        }
 
     def _held_up(self, domain: DomainStart, view: VmView, waits: list[Wait], picture: Picture) -> Wait | None:
         """Return the start-up by the same rollout, in another domain, in which this VM stood at UD_STARTED."""
@@ -316,8 +343,11 @@ class ReadyOverdue(Detector[Config, ReadyState]):
         for key, vms in list(self.state.out.items()):
             if not any(vm in touched or vm not in picture.vms for vm in vms):
                 continue
-            at_ms = self.state.openings.open[key].finding.opened_ms
-            left = [vm for vm in vms if vm in picture.vms and _over_ms(picture.vms[vm], 0, at_ms) is None]
+            left = {
+                vm: at_ms
+                for vm, at_ms in vms.items()
+                if vm in picture.vms and _over_ms(picture.vms[vm], 0, at_ms) is None
+            }
             self.state.out[key] = left
             if not left:
                 del self.state.out[key]

@@ -48,7 +48,8 @@ class Recycling(Detector[Config, State]):
 
     It says how the row began: with an update or reimage of the VM or a planned reboot or update of its server (then
     its start-up code most likely "fails when it runs twice", or misses what the reimage took away: seed 002, common
-    issue 1), or with nothing that was announced; and which errors its starts reported.
+    issue 1), or with nothing that was announced; and which errors its starts reported. That it keeps saying, however
+    many starts follow: the picture keeps only the newest of a VM.
 
     It ends when the VM has been READY for `ready_s`, has not started again for `window_s` of observed time, or leaves.
     """
@@ -181,34 +182,48 @@ class Recycling(Detector[Config, State]):
 
     def _said(self, view: VmView, row: list[Beginning], due_ms: int, picture: Picture) -> dict[str, Any]:
         """Return title, explanation, numbers and facts of a row of starts, the last of which is judged."""
-        first = self._row_began(view, row, due_ms, picture)
-        row = row[first:]
-        cover = cover_of(picture, view, row[0].server, row[0].at_ms, SLACK_MS)
+        row = row[self._row_began(view, row, due_ms, picture) :]
+        since_ms, began = self._began(view, row[0], picture)
+        what = began["began"]
         words = [w for w in view.words if row[0].at_ms <= w.at_ms <= row[-1].at_ms and w.signature]
         errors = listed(word.signature for word in words)
-        began = f"with {cover.what}" if cover is not None else "with nothing that was announced"
+        cause = f"with {what}" if what else "with nothing that was announced"
         span_ms = row[-1].at_ms - row[0].at_ms
+        since = "" if since_ms >= row[0].at_ms else f" since {utc(since_ms)}, the last"
         text = f"It started {len(row)} times between {utc(row[0].at_ms)} and {utc(row[-1].at_ms)}, and was never READY "
-        text += f"for {minutes(self.config.ready_s)} between. The row began {began}"
-        if cover is not None:
+        text += f"for {minutes(self.config.ready_s)} between. The row began at {utc(since_ms)} {cause}"
+        if what:
             text += (
                 ": most often a start-up task fails when it runs a second time, or misses what it had put on the disk "
                 "that the update has reimaged (seed 002). Its owner should look at WaHostBootstrapper.log and the "
                 "event log first"
             )
         text += f". Its starts reported {errors}." if errors else ". Its starts reported no error."
+        cover = cover_of(picture, view, row[0].server, row[0].at_ms, SLACK_MS)
         return {
-            "title": f"VM {view.vm} on {row[-1].server} recycles: {len(row)} starts within {_span(span_ms)}, "
-            f"beginning {began}",
+            "title": f"VM {view.vm} on {row[-1].server} recycles{since or ':'} {len(row)} starts within "
+            f"{_span(span_ms)}, beginning {cause}",
             "explanation": text,
             "evidence": tuple(known.evidence for known in row[-8:]) + ((cover.evidence,) if cover is not None else ()),
-            "numbers": {"starts": len(row), "span_s": span_ms / 1000, "ready_limit_s": self.config.ready_s},
-            "facts": {
-                "began_with": cover.kind if cover is not None else "nothing announced",
-                "began": cover.what if cover is not None else "",
-                "rollout": cover.rollout if cover is not None else "",
-                "signatures": errors,
+            "numbers": {
+                "starts": len(row),
+                "span_s": span_ms / 1000,
+                "since_ms": since_ms,
+                "ready_limit_s": self.config.ready_s,
             },
+            "facts": {**began, "signatures": errors},
+        }
+
+    def _began(self, view: VmView, first: Beginning, picture: Picture) -> tuple[int, dict[str, str]]:
+        """Return when and how a row began; as its open finding says, once the picture keeps its first no more."""
+        known = self.state.openings.open.get(view.vm)
+        if known is not None and (since_ms := int(known.finding.numbers["since_ms"])) < first.at_ms:
+            return since_ms, {name: known.finding.facts[name] for name in ("began_with", "began", "rollout")}
+        cover = cover_of(picture, view, first.server, first.at_ms, SLACK_MS)
+        return first.at_ms, {
+            "began_with": cover.kind if cover is not None else "nothing announced",
+            "began": cover.what if cover is not None else "",
+            "rollout": cover.rollout if cover is not None else "",
         }
 
     def _row_began(self, view: VmView, row: list[Beginning], due_ms: int, picture: Picture) -> int:

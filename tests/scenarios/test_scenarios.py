@@ -26,12 +26,6 @@ WAITING = {
     "blast": ("simultaneous_change",),
     "regression": ("rollout_regression",),
     "innocent-rollout": ("rollout_regression",),
-    "os-upgrade": ("unavailability", "root_cause"),
-    "os-upgrade-faults": ("update_order", "root_cause"),
-    "planned-maintenance": ("unavailability", "root_cause"),
-    "planned-maintenance-faults": ("paired_regions",),
-    "blob-cache-reboot": ("unavailability", "root_cause"),
-    "nmagent-update": ("unavailability", "root_cause"),
 }
 """Scenarios whose truth names detectors that are not there yet, and which; to be emptied as they come."""
 SEED = 7

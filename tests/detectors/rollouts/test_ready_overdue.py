@@ -76,6 +76,28 @@ def test_who_recycles_is_not_ready_and_his_time_runs_from_the_first_start() -> N
     assert ["ready_overdue c1/s1/v1/os-7 OPEN 1810s"] == short(findings)
 
 
+@pytest.mark.parametrize(("again", "opens"), [(False, 0), (True, 1)])
+def test_more_starts_than_are_kept_are_of_the_same_update(again: bool, opens: int) -> None:
+    """READY in time, it recycles later in the same update, twelve times in half an hour: no second start-up of it."""
+    log = beats(updated().guest(60, "v1", "READY", incarnation=2), 120, 2400)
+    if again:
+        log.maintenance(2401, "VM_UPDATE_STARTED", vm="v1", **ROLL)
+    for n in range(12):
+        log.host(2410 + 180 * n, "s1", vms=[vm("v1", n + 3, "STARTING")])
+        beats(log, 2420 + 180 * n, 2580 + 180 * n)
+
+    assert opens == len(found(beats(log, 4620, 4800)))
+
+
+def test_late_once_it_is_not_late_again_in_the_same_update() -> None:
+    log = beats(updated(), 60, 1860).guest(1870, "v1", "READY", incarnation=2)
+    for n in range(12):
+        log.host(1900 + 180 * n, "s1", vms=[vm("v1", n + 3, "STARTING")])
+        beats(log, 1920 + 180 * n, 2060 + 180 * n)
+
+    assert ["OPEN", "CLOSED"] == [finding.state for finding in found(beats(log, 4100, 4300))]
+
+
 def test_ready_once_and_unready_again_was_in_time() -> None:
     log = updated().guest(60, "v1", "READY", incarnation=2).guest(70, "v1", "BUSY", incarnation=2)
 
@@ -197,6 +219,39 @@ def test_it_closes_when_all_are_ready() -> None:
     log = next_domain(beats(updated(), 60, 240), 300).guest(310, "v1", "READY", incarnation=2)
 
     assert ["OPEN", "CLOSED"] == [finding.state for finding in found(log)]
+
+
+def two_domains_out() -> Log:
+    """Return v1 updated and not READY when domain 1 starts; v2, of domain 1, READY until its update in it."""
+    log = next_domain(beats(updated(), 60, 240), 300).host(302, "s2", vms=[vm("v2", 2)])
+    log.maintenance(304, "VM_UPDATE_STARTED", vm="v2", **ROLL)
+    return log.host(310, "s2", vms=[vm("v2", 3, "STARTING")])
+
+
+def test_the_domains_of_a_group_are_one_finding() -> None:
+    findings = found(next_domain(two_domains_out(), 400, 2))
+
+    assert ["OPEN", "UPDATED"] == [finding.state for finding in findings]
+    assert ("v1, v2", 2.0, 2.0) == (
+        findings[-1].facts["vms"],
+        findings[-1].numbers["vms"],
+        findings[-1].numbers["update_domain"],
+    )
+
+
+def test_a_domain_that_follows_at_once_is_told_of_at_once() -> None:
+    log = next_domain(next_domain(beats(updated(), 60, 240), 300), 302, 2)
+
+    assert [1.0, 2.0] == [finding.numbers["update_domain"] for finding in found(log)]
+
+
+@pytest.mark.parametrize(("second", "closes"), [(False, 0), (True, 1)])
+def test_it_is_over_when_those_are_ready_whom_a_later_domain_met(second: bool, closes: int) -> None:
+    log = next_domain(two_domains_out(), 400, 2).guest(410, "v1", "READY", incarnation=2)
+    if second:
+        log.guest(411, "v2", "READY", incarnation=3)
+
+    assert closes == sum(finding.state == "CLOSED" for finding in found(log))
 
 
 def test_who_was_late_already_holds_up_the_next_domain_too() -> None:

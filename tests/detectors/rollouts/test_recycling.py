@@ -86,6 +86,23 @@ def test_it_says_with_which_update_it_began_and_what_its_starts_report() -> None
     assert "its update (os-7, guest-os)" in finding.title
 
 
+def test_it_keeps_saying_how_it_began_however_many_starts_follow() -> None:
+    log = Log().inventory(1).host(0, "s1", vms=[vm("v1")])
+    log.maintenance(5, "VM_UPDATE_STARTED", system="guest-os", rollout="os-7", vm="v1")
+    log.maintenance(150, "VM_UPDATE_FAILED", system="guest-os", rollout="os-7", vm="v1")
+    for n in range(2, 16):
+        log.host(100 * n, "s1", vms=[vm("v1", n, "STARTING")]).clocks(100 * n + 1)
+    last = found(log)[-1]
+
+    assert ("vm", "os-7", log.ms(200), 8.0) == (
+        last.facts["began_with"],
+        last.facts["rollout"],
+        last.numbers["since_ms"],
+        last.numbers["starts"],
+    )
+    assert "the last 8 starts within 12 min, beginning with its update" in last.title
+
+
 def test_a_planned_reboot_is_told_as_such() -> None:
     log = Log().inventory(1).host(0, "s1", vms=[vm("v1")])
     log.maintenance(5, "NODE_REBOOT_STARTED", server="s1", planned=True, reason="host-os")
