@@ -28,6 +28,8 @@ class Onset:
     """Stamp of the first."""
     quiet_from_ms: int
     """When the signature was last seen before the change, or watching began."""
+    good_ms: int = 0
+    """The last that went well before the first, anywhere; 0: none is known."""
     servers: dict[str, int] = field(default_factory=dict)
     """Changed servers with the stamp of their first; at most FIRST_HITS_MOST."""
     units: dict[str, float] = field(default_factory=dict)
@@ -35,6 +37,8 @@ class Onset:
     evidence: list[Evidence] = field(default_factory=list)
     convicted: bool = False
     """The evidence has reached what guilt needs: it holds until the contrary is shown (Ville: once is enough)."""
+    alike: bool = False
+    """The evidence has reached what innocence needs: it holds until half of that is gone."""
     wealth_logs: list[float] = field(default_factory=list)
     """Logs of the wealth won by betting that servers changed earlier fail earlier, by bet."""
     ranked: int = 0
@@ -67,8 +71,8 @@ class Change:
     """Stamp of the last server or VM changed."""
     exposed_ms: dict[str, int] = field(default_factory=dict)
     """Sphere to the first stamp of what could have failed with it."""
-    good_before_ms: dict[str, int] = field(default_factory=dict)
-    """Sphere to the last good one before that, anywhere in the cluster; 0: none."""
+    good_before_ms: dict[str, list[int]] = field(default_factory=dict)
+    """Sphere to since when the last 8, 16, 32 ... (`onsets.GOOD_IN_A_ROW`) before that had gone well, anywhere."""
     onsets: dict[str, Onset] = field(default_factory=dict)
     """By sphere and signature."""
     unknown: int = 0
@@ -196,11 +200,6 @@ class Changes:
                 continue
             if set(other.components) & set(change.components):
                 span[1] = at_ms
-
-    def announced(self, server: str, at_ms: int) -> bool:
-        """Tell whether an update of this server was announced not long before: what runs there is known then."""
-        spans = (change.servers.get(server) for change in self.known.values() if change.rollout)
-        return any(span is not None and 0 <= at_ms - span[0] <= ANNOUNCED_MS for span in spans)
 
     def pattern(self, server: str, vm: str, at_ms: int, ga_version: str = "") -> tuple[str, list[Change]]:
         """Return what was in force there and then, as `pattern_of` writes it, and the changes.

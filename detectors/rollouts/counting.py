@@ -27,8 +27,10 @@ from detectors.rollouts.ledger import BLOCK_MS, SERVER, START
 from detectors.rollouts.onsets import exposed, hit, hit_beside
 from schemas.outputs import Evidence
 
-RACKS_LEAST = 4
-"""From so many racks on a rack is a unit; with fewer, a server is."""
+RACKS_LEAST = 2
+"""From so many racks on failures are told apart by rack, so that none decides alone; with fewer, by server."""
+UNSEEN_MOST = 16
+"""Starts of one VM between two that were told of, at most, that are taken for unseen: beyond, numbers were reset."""
 BOOT_AFTER_UPKEEP_MS = 3_600_000
 """A boot so soon after an update or reboot that was told of is no fault; an update takes 15 to 20 min (catalogue)."""
 UNKNOWN_AFTER_MS = 2 * 3_600_000
@@ -132,8 +134,9 @@ class Counting:
             self._over(key)
             return
         held_ms = start.at_ms + SEEN_LATE_MS
-        if due_ms < held_ms and not self.state.changes.announced(start.server, start.at_ms):
-            # A change that nobody announced may be shown by a report that comes a little later.
+        if due_ms < held_ms:
+            # A change that nobody announced may be shown by a report that comes a little later. All wait alike, with
+            # a change and without: else what fails with it would be counted before what fails beside it.
             self.state.touched[key] = held_ms
             return
         failed = start.failed_ms is not None and start.failed_ms <= due_ms
@@ -173,7 +176,7 @@ class Counting:
     def _start(self, key: str) -> Start | None:
         _, vm, number = key.split(CUT)
         start = start_of(self.picture.vms.get(vm), int(number))
-        return None if start is None or there_before(start, self.picture) else start
+        return None if start is None or there_before(vm, start, self.picture) else start
 
     def _over(self, key: str) -> None:
         self.done.add(key)
@@ -187,9 +190,19 @@ class Counting:
             self.told[change.number] = change
         self._over(key)
 
+    def _unseen(self, vm: str, start: Start) -> None:
+        """Count the starts that a VM's numbers show between this and the last that anyone told of."""
+        view = self.picture.vms.get(vm)
+        earlier = [known.incarnation for known in view.starts if known.incarnation < start.incarnation] if view else []
+        unseen = start.incarnation - max(earlier) - 1 if earlier else 0
+        if 0 < unseen <= UNSEEN_MOST:
+            for change in self.state.changes.pattern(start.server, vm, start.at_ms)[1]:
+                change.unknown += unseen
+
     def _outcome(self, key: str, start: Start, signature: str) -> None:
         _, vm, _ = key.split(CUT)
         self._over(key)
+        self._unseen(vm, start)
         evidence = start.evidence if signature else None
         self._count(START, start.server, vm, start.at_ms, signature, evidence, start.ga_version)
 
@@ -207,22 +220,23 @@ class Counting:
     ) -> None:
         ledger = self.state.ledger
         pattern, changes = self.state.changes.pattern(server, vm, at_ms, ga_version)
-        unit = (rack_of(self.picture, server) if self.racks else "") or server
+        group = (rack_of(self.picture, server) if self.racks else "") or server
         for change in changes:
             exposed(change, sphere, at_ms, ledger)
             change.known += 1 if sphere == START else 0
             self.told[change.number] = change
         last_ms = min(ledger.signatures.get(signature, ledger.since_ms.get(sphere, at_ms)), at_ms)
         if sphere == SERVER and signature:
-            fresh = ledger.fail(sphere, pattern, at_ms, unit, signature)
+            fresh = ledger.fail(sphere, pattern, at_ms, server, signature)
         else:
-            fresh = ledger.add(sphere, pattern, at_ms, unit, signature)
+            fresh = ledger.add(sphere, pattern, at_ms, server, signature)
         if not signature:
             return
+        good_ms = max((known for known in ledger.good_ms.get(sphere, ()) if known <= at_ms), default=0)
         for change in changes:
             hit(
-                change, sphere, signature, at_ms, server, unit,
-                fresh=fresh, last_seen_ms=last_ms, evidence=evidence,
+                change, sphere, signature, at_ms, server, group,
+                fresh=fresh, last_seen_ms=last_ms, good_ms=good_ms, evidence=evidence,
             )  # fmt: skip
         for change in self.state.changes.known.values():
             if change not in changes and change.began_ms <= at_ms:

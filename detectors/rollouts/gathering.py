@@ -118,10 +118,16 @@ def _touch(state: RegressionState, key: str, at_ms: int) -> None:
     want(state, at_ms)
 
 
-def there_before(start: Start, picture: Picture) -> bool:
-    """Tell whether a VM was there before anyone watched, or was first seen in contact: nobody saw it start."""
+def there_before(vm: str, start: Start, picture: Picture) -> bool:
+    """Tell whether a VM was there before anyone watched, or was first seen in contact: nobody saw it start.
+
+    Of a VM that was seen in an earlier incarnation a later one is a start, whoever tells of it.
+    """
     server = picture.servers.get(start.server)
     first_ms = server.first_full_ms if server is not None else 0
+    view = picture.vms.get(vm)
+    if view is not None and any(known.incarnation < start.incarnation for known in view.starts):
+        return False
     return start.contact_ms == start.at_ms or bool(first_ms and start.at_ms == first_ms)
 
 

@@ -1,7 +1,7 @@
 """What could fail, and what did: starts and server-hours, by the changes that were in force where they happened.
 
-A *unit* is what fails together: the starts of one rack in two hours where a cluster has racks enough, of one server
-where it has not. Units are counted, not VMs: a rack that loses its switch is one, whatever runs in it.
+A *unit* is the starts of one server in two hours: servers are counted, not VMs, since what runs on a broken one fails
+together. That racks fail together as well is seen to where a signature is weighed (`weighing`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ SIGNATURES_MOST = 64
 """Signatures told apart; those that come later are counted together with none of their own, in `ANY`."""
 OPEN_BLOCKS = 13
 """Blocks of which single units are known; what comes later than a day is counted as a unit of its own."""
+GOOD_KEPT = 256
+"""Of what went well, the stamps of so many are kept; a fault of one in a hundred is not missed by so many in a row."""
 BESIDE = -1
 """The age of a change that had begun elsewhere in the cluster, and not here."""
 AGES_H = (0, 1, 6, 24, 168)
@@ -86,8 +88,8 @@ class Ledger:
     """Signatures told apart, with the stamp of the last."""
     since_ms: dict[str, int] = field(default_factory=dict)
     """Sphere to the first stamp of what could have failed."""
-    good_ms: dict[str, int] = field(default_factory=dict)
-    """Sphere to the last stamp of what could have failed, and did not."""
+    good_ms: dict[str, list[int]] = field(default_factory=dict)
+    """Sphere to the stamps of what last could have failed, and did not, as it was taken; at most GOOD_KEPT."""
 
     def add(self, sphere: str, pattern: str, at_ms: int, unit: str, signature: str) -> int:
         """Take one start, or one server heard in a block; `signature` is empty where it did not fail.
@@ -106,7 +108,9 @@ class Ledger:
             for failed, count in known.failed.items():
                 one.failed[failed].share += count / (before + 1) - count / before
         if not signature:
-            self.good_ms[sphere] = max(self.good_ms.get(sphere, 0), at_ms)
+            good = self.good_ms.setdefault(sphere, [])
+            good.append(at_ms)
+            del good[:-GOOD_KEPT]
             return 0
         return self._failed(name, cell, known, signature, at_ms)
 
@@ -174,6 +178,16 @@ class Ledger:
             if kind == sphere
         ]
 
+    def seen_before(self, sphere: str, signature: str, number: int) -> int:
+        """Return in how many blocks a signature was seen before a change had begun."""
+        return len(
+            {
+                block
+                for ages, block, cell in self.blocks(sphere)
+                if number not in ages and signature in cell.failed and cell.failed[signature].events
+            }
+        )
+
     def blocks(self, sphere: str) -> Iterator[tuple[dict[int, int], int, Cell]]:
         """Yield (changes with their ages, block, cell) of a sphere."""
         for name, blocks in self.cells.items():
@@ -228,8 +242,10 @@ class Counts:
                 failures += tally.events
                 hits += tally.hits
                 share += tally.share
-        # Each further failure of a unit that was hit counts neither way.
-        return cls(ages, events, failures, Arm(hits, events - failures + hits), Arm(min(share, units), units))
+        # Failures of one unit are one: starts weigh less by as many as failed in a unit that was hit, in the mean.
+        # The rate stays what it is, so an update that starts many at once compares with starts one by one.
+        weight = hits / failures if failures else 1.0
+        return cls(ages, events, failures, Arm(hits, events * weight), Arm(min(share, units), units))
 
 
 def age_of(passed_ms: int) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from detectors.failfast.calendar_edges import WITHIN_MS, edge_before
 from detectors.rollouts.changes import FIRST_HITS_MOST, Change, Onset
 from detectors.rollouts.ledger import Ledger
-from detectors.rollouts.sequential import log_mean, of_coincidence
+from detectors.rollouts.sequential import log_mean
 from schemas.outputs import Evidence
 
 RANK_AGE_MS = 3_600_000
@@ -19,6 +20,10 @@ FREEZE = (4, 8, 16, 32)
 """The wealth after so many bets is kept beside that of today: ranks tell something only while some servers are old
 enough to fail and others are not."""
 EVIDENCE_MOST = 8
+GOOD_IN_A_ROW = (8, 16, 32, 64, 128, 256)
+MISSED = 3
+"""A disturbance that fails a share p of starts leaves 3 / p in a row well with a probability of e^-3, 5 %: it was not
+there before so many."""
 LEAST_MS = 10_000
 """Moments are known no better than this: the time between two beats of the quickest agents."""
 
@@ -32,7 +37,8 @@ def exposed(change: Change, sphere: str, at_ms: int, ledger: Ledger) -> None:
     """Note that something that could fail happened with this change, before it is told to the ledger."""
     if sphere not in change.exposed_ms:
         change.exposed_ms[sphere] = at_ms
-        change.good_before_ms[sphere] = min(ledger.good_ms.get(sphere, 0), at_ms)
+        good = sorted(known for known in ledger.good_ms.get(sphere, ()) if known <= at_ms)
+        change.good_before_ms[sphere] = [good[-count] for count in GOOD_IN_A_ROW if count <= len(good)]
 
 
 def hit(
@@ -45,13 +51,17 @@ def hit(
     *,
     fresh: float,
     last_seen_ms: int,
+    good_ms: int = 0,
     evidence: Evidence | None,
 ) -> None:
-    """Note a failure with this change; `last_seen_ms`: when the signature was seen before, or watching began."""
+    """Note a failure with this change.
+
+    `last_seen_ms`: when the signature was seen before, or watching began; `good_ms`: when something went well last.
+    """
     key = key_of(sphere, signature)
     onset = change.onsets.get(key)
     if onset is None:
-        onset = change.onsets[key] = Onset(at_ms, min(last_seen_ms, at_ms))
+        onset = change.onsets[key] = Onset(at_ms, min(last_seen_ms, at_ms), good_ms)
     onset.units[unit] = onset.units.get(unit, 0.0) + float(fresh)
     if evidence is not None and len(onset.evidence) < EVIDENCE_MOST:
         onset.evidence.append(evidence)
@@ -91,14 +101,30 @@ def rank_evidence(onset: Onset) -> float:
     return log_mean([(1 / len(wealth), known) for known in wealth])
 
 
-def onset_evidence(change: Change, sphere: str, onset: Onset) -> float:
-    """Return the log of the evidence that lies in the failures' beginning just when the change did.
+def edge_at(onset: Onset) -> str:
+    """Return the calendar edge at which the failures may have begun: since the last that went well; empty: none."""
+    passed_ms = onset.first_ms - onset.good_ms if onset.good_ms else 0
+    edge = edge_before(onset.first_ms, max(WITHIN_MS, passed_ms))
+    return edge[1] if edge is not None else ""
 
-    They began between the last that went well before the change and the first failure with it; of all the time in
-    which such a failure was not seen, how much is that?
+
+def onset_share(
+    change: Change, sphere: str, onset: Onset, rate: float, seen: int, since_ms: int, prior_ms: int
+) -> float:
+    """Return how likely it is that the failures began just with the change by chance: a p-value.
+
+    They began between the time when enough had gone well in a row before the change (a fault of this `rate` would have
+    been seen among them) and the first failure with it. A disturbance begins as often as this signature was `seen` (in
+    so many blocks) in the time watched since `since_ms`; where it never was, once more in `prior_ms` besides.
     """
-    begun_ms = change.good_before_ms.get(sphere, 0)
-    if not begun_ms:
-        return of_coincidence(1.0)
+    needed = MISSED / rate if rate > 0 else math.inf
+    rows = zip(GOOD_IN_A_ROW, change.good_before_ms.get(sphere, []), strict=False)
+    begun_ms = next((good_ms for count, good_ms in rows if count >= needed), None)
+    if begun_ms is None:
+        return 1.0
+    passed_ms = max(LEAST_MS, onset.first_ms - begun_ms)
+    watched_ms = max(LEAST_MS, onset.first_ms - since_ms)
+    if not seen:
+        return min(1.0, passed_ms / (watched_ms + prior_ms))
     quiet_ms = max(LEAST_MS, onset.first_ms - onset.quiet_from_ms)
-    return of_coincidence(max(LEAST_MS, onset.first_ms - begun_ms) / quiet_ms)
+    return min(1.0, max(passed_ms / quiet_ms, (seen + 1) * passed_ms / watched_ms))

@@ -20,6 +20,8 @@ from schemas.outputs import Finding, Severity, Subject, Verdict
 
 DAY_MS = 86_400_000
 SOON_MS = 10_000
+UNKNOWN_LEAST = 3
+"""Starts with an unknown outcome, at least, that make a doubt: one or two may be servers that went away."""
 SHARE_OF_AGE = 0.01
 """A change is weighed anew at most every 10 s, and every so much of its age: at an hour each 36 s, at two weeks each
 three hours; verdicts on old changes need not hurry."""
@@ -44,6 +46,14 @@ class Config:
     """Harm is so many times the failures without the change, or more ... Source: our judgement."""
     harm_excess: float = field(default=0.002, metadata={"least": 1e-6, "most": 0.5})
     """... and so large a share of all starts more. Source: issue: guilty rollouts fail from 0.2 % on."""
+    alike_excess: float = field(default=0.02, metadata={"least": 1e-6, "most": 0.5})
+    """Where the signatures that came with a change are as frequent without it, all its starts together may fail by
+    less than this share more for it to be cleared: no other failures hide beside them. Source: our judgement; an
+    operator goes on with a rollout of which one start in fifty may be retried."""
+    disturbance_every_h: float = field(default=12.0, metadata={"least": 1, "most": 720})
+    """Hours between disturbances that bring a new signature to a cluster, at least, as far as that is not known from
+    the cluster's own past: what begins within minutes of a change is then hardly by chance. Source: our judgement,
+    timid: a cluster with two a day would have no quiet week."""
     harm_excess_servers: float = field(default=0.005, metadata={"least": 1e-6, "most": 0.5})
     """The same for faults of servers, as a share of servers in two hours. Source: our judgement; a year of it would
     fault each server twenty times."""
@@ -54,8 +64,11 @@ class Config:
     """Seconds of observed time after which a start without contact has failed. Source: seed 004, "the HA has a
     25-minute timeout"."""
     unheard_share: float = field(default=0.2, metadata={"least": 0.0, "most": 1.0})
-    """Share of changed servers unheard, of its starts with unknown outcome, or of its time unwatched, from which on
-    nothing is cleared. Source: CATALOGUE, host_silence: one fifth is a matter of the cluster, not of servers."""
+    """Share of changed servers unheard, or of its time unwatched, from which on nothing is cleared. Source: CATALOGUE,
+    host_silence: one fifth is a matter of the cluster, not of servers."""
+    unknown_share: float = field(default=0.02, metadata={"least": 0.0, "most": 1.0})
+    """Share of its starts of which nobody knows what came of them, or which only a VM's numbers show, from which on
+    nothing is cleared. Source: our judgement; `alike_excess` of failures may be among them."""
     memory_days: float = field(default=30.0, metadata={"least": 1, "most": 40})
     """Days for which a change is remembered after it reached its last server, at least; beyond them until the next
     change of that component. Source: CATALOGUE, rollout_regression: a fault may sleep for two weeks."""
@@ -69,18 +82,20 @@ class RolloutRegression(Detector[Config, RegressionState]):
     Investigate, report FAULTED, boot unannounced, or have VMs in contact whose network is DOWN. Failures are told apart
     by signature: step and code, or the message without its digits. Reboots that are planned, and boots that follow an
     update, are none. With the change are servers and VMs that it had reached; without it are those not yet reached, in
-    the same hours, and all of them before. What fails together (a rack in two hours; in clusters of fewer than four
-    racks a server) counts as one.
+    the same hours, and all of them before. What fails on one server in two hours counts as one, and no rack counts for
+    more than twice the third.
 
     Method: one confidence sequence for the rates with and without the change, by mixtures of likelihoods over the
     likelihood of the truth (Ville's inequality), valid at every look: `leapwatch` looks whenever something happens.
     GUILTY: a signature whose evidence against "no more often than without" reaches `1 / guilty_alpha`, even without the
     unit hit most, on `servers` servers; and whose evidence that it is the change and not the hour reaches
     `1 / apart_alpha`: those beside it in the same hours do not fail, or servers changed earlier fail earlier, or it
-    began just when the change did (which counts for nothing after a calendar edge). CLEARED: each signature that came
-    with the change, or all failures and server-hours together, contradict `harm_ratio` and `harm_excess` with
-    `1 / cleared_alpha` against those beside it: as on the leap day, whose bug was in both agents. All else is
-    INCONCLUSIVE: no data, too little, no control, feeds unread, servers unheard, an inventory that is not complete.
+    began just when the change did, after enough starts that went well and in no calendar edge's wake. CLEARED: each
+    signature that came with the change on `servers` servers contradicts `harm_ratio` with `1 / cleared_alpha` against
+    those beside it (as on the leap day, whose bug was in both agents) and all starts together `alike_excess`; or all
+    starts and server-hours contradict `harm_ratio` and `harm_excess`. All else is INCONCLUSIVE: no data, too little, no
+    control, feeds unread, servers unheard, starts of unknown outcome or known by a VM's numbers only, an inventory that
+    is not complete.
     A verdict may turn as more is known. Several changes at once are each compared where the others are alike (both,
     the other alone, none); what always came together is not told apart, and each names the other.
 
@@ -147,6 +162,8 @@ class RolloutRegression(Detector[Config, RegressionState]):
                     self.state.ledger,
                     harm_ratio=self.config.harm_ratio,
                     harm_excess=excess,
+                    alike_excess=self.config.alike_excess,
+                    prior_ms=round(self.config.disturbance_every_h * 3_600_000),
                 )
                 found.append(known)
         return found
@@ -215,7 +232,7 @@ class RolloutRegression(Detector[Config, RegressionState]):
         if names and unheard >= share * len(names):
             doubts.append(f"{unheard} of {len(names)} changed servers are not heard")
         starts = change.known + change.unknown
-        if change.unknown and change.unknown >= share * starts:
+        if change.unknown >= UNKNOWN_LEAST and change.unknown >= self.config.unknown_share * starts:
             doubts.append(f"nobody knows what came of {change.unknown} of {starts} starts with it")
         watched_ms = frame.due_ms - change.began_ms
         seen_ms = picture.waited_ms(self.feeds, change.began_ms, frame.due_ms)

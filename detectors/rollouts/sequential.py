@@ -109,19 +109,6 @@ def log_mean(terms: list[tuple[float, float]]) -> float:
     return largest + math.log(sum(weight * math.exp(value - largest) for weight, value in terms))
 
 
-def of_coincidence(share: float) -> float:
-    """Return the log of the evidence that lies in one thing's happening within so small a share of the time.
-
-    `share` is a p-value: under the null the moment is uniform. Calibrated by the mean of k p^(k-1) over k from 0 to 1
-    (Vovk and Wang 2021), which is 1 in the mean.
-    """
-    share = min(max(share, 1e-12), 1.0)
-    if share > 0.999:
-        return math.log(0.5)
-    log = math.log(share)
-    return math.log((1 - share + share * log) / (share * log * log))
-
-
 @lru_cache(maxsize=65_536)
 def _log_mixture(hits: float, units: float) -> float:
     misses = units - hits

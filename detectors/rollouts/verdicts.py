@@ -18,8 +18,9 @@ from schemas.outputs import Action, Evidence, Verdict
 
 SUSPECT_LOG = math.log(5)
 """A signature with so much evidence of guilt keeps a change from being cleared. Source: our judgement."""
-COMPARED_LEAST = 3
-"""Failures with a change, at least, that are found as frequent without it, before that alone clears it."""
+HELD = 0.5
+"""Share of the evidence of innocence with which it still holds once it was reached: enough once is enough (Ville), and
+a verdict that turns at each start is of no use."""
 RATIO_TOLD = 1e6
 """What is told where a ratio has no upper end: JSON knows no infinity."""
 METHOD = "mixture likelihood-ratio confidence sequence (anytime-valid, ADR 020)"
@@ -74,9 +75,19 @@ def judge(
     if suspects:
         why = "its failures may be its doing, and the evidence is not enough"
         return Case(Verdict.INCONCLUSIVE, first, why, *rest)
-    equal = [known for known in named if known.innocence_log >= innocence and known.control[1]]
-    if named and len(equal) == len(named) and sum(known.exposed[1] for known in named) >= COMPARED_LEAST:
-        return Case(Verdict.CLEARED, first, "each of its failures is as frequent without it, in the same hours", *rest)
+    # What befell fewer servers may be those servers: it is no reason to clear, and none not to.
+    wide = [known for known in named if known.servers >= servers]
+    equal: list[Weight] = []
+    for known in wide:
+        onset = change.onsets[key_of(known.sphere, known.signature)]
+        needed = innocence * (HELD if onset.alike else 1)
+        onset.alike = bool(known.innocence_log >= needed and known.control[1])
+        equal += [known] if onset.alike else []
+    bounded = [
+        known.bounded_log >= innocence * HELD for known in weights if known.signature == ANY and known.sphere == START
+    ]
+    if wide and len(equal) == len(wide) and all(bounded):
+        return Case(Verdict.CLEARED, equal[0], "its failures are as frequent without it, in the same hours", *rest)
     whole = {known.sphere: known.innocence_log for known in weights if known.signature == ANY}
     if min(whole.get(START, -math.inf), whole.get(SERVER, -math.inf)) >= innocence:
         return Case(Verdict.CLEARED, first, "enough starts and server-hours with it, and no harm in them", *rest)

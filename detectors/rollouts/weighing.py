@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from detectors.failfast.calendar_edges import edge_before
 from detectors.rollouts.changes import Change, Onset
 from detectors.rollouts.ledger import BESIDE, Counts, Ledger
-from detectors.rollouts.onsets import key_of, onset_evidence, rank_evidence
+from detectors.rollouts.onsets import edge_at, key_of, onset_share, rank_evidence
 from detectors.rollouts.sequential import (
     Arm,
     Pair,
@@ -20,10 +19,20 @@ from detectors.rollouts.sequential import (
 
 AGE_WEIGHTS = (0.5, 0.15, 0.125, 0.125, 0.1)
 """Weights of the least ages (AGES_H) from which a change is said to harm: the sooner after it, the likelier."""
-APART_WEIGHTS = (0.4, 0.2, 0.2, 0.2)
-"""Weights of what tells a change from the hour in which it came: those beside it, ranks, the onset, the stretches."""
+APART_WEIGHTS = (0.5, 0.25, 0.25)
+"""Weights of what tells a change from the hour in which it came: those beside it, ranks, the stretches."""
+ONSET_SHARE = 0.25
+"""Of the error that is allowed there, this share is left to the onset: its p-value is one number, and no sequence."""
+RACK_OVER_THIRD = 2
+"""No rack counts for more than so many times the third: two racks in trouble are no rollout."""
 STRETCH_BLOCKS = 3
 """Blocks in a stretch, six hours: a disturbance that strikes all for an hour or two falls into one, seldom two."""
+ALIKE_BETS = ((0.5, 1.0), (0.25, 0.75), (0.25, 1.3))
+"""What is bet on against harm: that failures are as frequent as without the change, or nearly."""
+ALIKE_WEIGHT = 0.9
+"""Weight of these bets where a signature is compared; the rest is left to how rare it is."""
+GUILTY_BETS = ((0.25, 2.0), (0.25, 4.0), (0.25, 10.0), (0.25, 50.0))
+"""What is bet on against innocence."""
 _NOTHING = Pair(Arm(), Arm())
 
 Strata = dict[tuple[int, ...], tuple[Pair, Pair]]
@@ -54,6 +63,8 @@ class Weight:
     """How many times as often it fails with the change as beside it, block by block (Mantel and Haenszel): a
     disturbance that comes when most servers have been changed makes the sums differ, and this not. Infinite: it never
     failed beside."""
+    bounded_log: float = 0.0
+    """Log evidence against harm by a larger share of all (`alike_excess`), where single signatures are alike."""
     servers: int = 0
     """Changed servers that failed."""
     units: int = 0
@@ -102,17 +113,24 @@ def _less(pair: Pair, share: float) -> Pair:
 
 
 def innocence(found: Strata, ratio: float, excess: float) -> float:
-    """Return the log evidence against harm, over strata in which something was exposed."""
-    logs = [
-        log_mean([(0.5, evidence_of_no_harm(pair, ratio, excess)) for pair in pairs])
-        for pairs in found.values()
-        if pairs[0].exposed.units
-    ]
+    """Return the log evidence against harm, over strata in which something was exposed.
+
+    By events: shares of failures of units with few starts and with many vary too differently to be compared so.
+    """
+    logs = [evidence_of_no_harm(by_event, ratio, excess) for by_event, _ in found.values() if by_event.exposed.units]
     return log_mean([(1 / len(logs), log) for log in logs]) if logs else 0.0
 
 
 def weigh(
-    change: Change, sphere: str, signature: str, ledger: Ledger, *, harm_ratio: float, harm_excess: float
+    change: Change,
+    sphere: str,
+    signature: str,
+    ledger: Ledger,
+    *,
+    harm_ratio: float,
+    harm_excess: float,
+    alike_excess: float,
+    prior_ms: int,
 ) -> Weight:
     """Return what the ledger says of a change and a signature."""
     number, onset = change.number, change.onsets.get(key_of(sphere, signature))
@@ -120,24 +138,29 @@ def weigh(
     hours = counts if onset is None else ledger.counts_where(sphere, signature, number)
     beside = strata(hours, number, beside=True)
     guilt_log = apart_log = 0.0
-    edge = None
+    edge = ""
     if onset is not None:
         hits = sum(onset.units.values())
-        share = (hits - _beyond_second(onset)) / hits if hits else 0.0
+        share = (hits - _beyond(onset)) / hits if hits else 0.0
         ages = range(max((known.ages.get(number, BESIDE) for known in counts), default=BESIDE) + 1)
         guilt_log = _over_ages([guilt(strata(counts, number, age=age), share) for age in ages])
         overlaps = [ledger.counts_where(sphere, signature, number, age) for age in ages]
         same_hours = _over_ages(
             [guilt(strata(known, number, age=age, beside=True), share) for age, known in enumerate(overlaps)]
         )
-        edge = edge_before(onset.first_ms)
-        timed = [math.log(0.5)] * 2
-        if edge is None:
-            timed = [
-                onset_evidence(change, sphere, onset),
-                evidence_of_more(stretches(change, sphere, signature, ledger)),
-            ]
-        apart_log = log_mean(list(zip(APART_WEIGHTS, [same_hours, rank_evidence(onset), *timed], strict=True)))
+        edge = edge_at(onset)
+        lasting = math.log(0.5) if edge else evidence_of_more(stretches(change, sphere, signature, ledger))
+        by_failures = among_failures(number, sphere, signature, ledger, 1.0, GUILTY_BETS)
+        same_hours = log_mean([(0.5, same_hours), (0.5, by_failures)])
+        told = [same_hours, rank_evidence(onset), lasting]
+        apart_log = log_mean(list(zip(APART_WEIGHTS, told, strict=True))) + math.log(1 - ONSET_SHARE)
+        if not edge:
+            exposed, failed = _sums(known for known in counts if known.ages.get(number, BESIDE) > BESIDE)
+            seen, since_ms = ledger.seen_before(sphere, signature, number), ledger.since_ms.get(sphere, 0)
+            p_value = onset_share(change, sphere, onset, failed / max(1, exposed), seen, since_ms, prior_ms)
+            apart_log = max(apart_log, math.log(ONSET_SHARE / p_value))
+    alike = among_failures(number, sphere, signature, ledger, harm_ratio, ALIKE_BETS)
+    rare = innocence(beside, harm_ratio, harm_excess)
     compared = any(pairs[0].control.units for pairs in beside.values())
     shown = [known for known in hours if number in known.ages] if compared else counts
     return Weight(
@@ -145,7 +168,8 @@ def weigh(
         signature=signature,
         guilt_log=guilt_log,
         apart_log=apart_log,
-        innocence_log=innocence(beside, harm_ratio, harm_excess),
+        innocence_log=rare if onset is None else log_mean([(1 - ALIKE_WEIGHT, rare), (ALIKE_WEIGHT, alike)]),
+        bounded_log=log_mean([(1 - ALIKE_WEIGHT, innocence(beside, harm_ratio, alike_excess)), (ALIKE_WEIGHT, alike)]),
         pair=_summed(beside if compared else strata(counts, number)),
         exposed=_sums(known for known in shown if known.ages.get(number, BESIDE) > BESIDE),
         control=_sums(known for known in shown if known.ages.get(number, BESIDE) == BESIDE),
@@ -153,15 +177,21 @@ def weigh(
         hourly_ratio=hourly_ratio(number, sphere, signature, ledger),
         servers=len(onset.servers) if onset is not None else 0,
         units=sum(1 for count in onset.units.values() if count) if onset is not None else 0,
-        edge=edge[1] if edge is not None else "",
+        edge=edge,
         tied=_tied(counts, number),
     )
 
 
-def _beyond_second(onset: Onset) -> float:
-    """Return how many hits the unit hit most has beyond the next: no rack or server alone may decide."""
-    first, second = [*sorted(onset.units.values(), reverse=True), 0.0, 0.0][:2]
-    return first - second
+def _beyond(onset: Onset) -> float:
+    """Return how many hits racks (or servers, where there is one rack) have beyond what a few of them may count for.
+
+    No more than twice the third; where only two were hit, no more than the second.
+    """
+    hits = sorted(onset.units.values(), reverse=True)
+    if len(hits) < 2:
+        return sum(hits)
+    most = hits[1] if len(hits) == 2 else RACK_OVER_THIRD * hits[2]
+    return sum(max(0.0, known - most) for known in hits)
 
 
 def stretches(change: Change, sphere: str, signature: str, ledger: Ledger) -> Pair:
@@ -180,6 +210,38 @@ def stretches(change: Change, sphere: str, signature: str, ledger: Ledger) -> Pa
     for (exposed, _), hit in seen.items():
         arms[0 if exposed else 1] += Arm(1.0 if hit else 0.0, 1.0)
     return Pair(arms[0], arms[1])
+
+
+def among_failures(
+    number: int, sphere: str, signature: str, ledger: Ledger, null: float, bets: Sequence[tuple[float, float]]
+) -> float:
+    """Return the log evidence against a ratio of `null`, by which side failures fall on, block by block.
+
+    Of the failures of a block so large a share falls on what is changed as the ratio and the starts of both sides make
+    of it, however many the hour brings: a disturbance of both weighs nothing. `bets`: (weight, ratio) of what may hold
+    instead. Failures of one unit are one, in the mean.
+    """
+    logs = [0.0] * len(bets)
+    blocks: dict[int, list[int]] = {}
+    failures = hits = 0
+    for ages, block, cell in ledger.blocks(sphere):
+        if number in ages:
+            place = 2 if ages[number] == BESIDE else 0
+            sums = blocks.setdefault(block, [0, 0, 0, 0])
+            sums[place] += cell.events
+            tally = cell.failed.get(signature)
+            if tally is not None:
+                sums[place + 1] += tally.events
+                failures, hits = failures + tally.events, hits + tally.hits
+    for exposed, exposed_failed, control, control_failed in blocks.values():
+        if exposed and control:
+            usual = null * exposed / (null * exposed + control)
+            for place, (_, ratio) in enumerate(bets):
+                share = ratio * exposed / (ratio * exposed + control)
+                logs[place] += exposed_failed * math.log(share / usual)
+                logs[place] += control_failed * math.log((1 - share) / (1 - usual))
+    weight = hits / failures if failures else 1.0
+    return log_mean([(part, weight * log) for (part, _), log in zip(bets, logs, strict=True)])
 
 
 def hourly_ratio(number: int, sphere: str, signature: str, ledger: Ledger) -> float:

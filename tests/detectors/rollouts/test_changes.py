@@ -82,11 +82,6 @@ def test_what_was_announced_late_is_named_later() -> None:
     assert ("ga", "2.0") == (changes.known["r"].component, changes.known["r"].version)
 
 
-@pytest.mark.parametrize(("at_ms", "known"), [(999, False), (1000, True), (1000 + ANNOUNCED_MS + 1, False)])
-def test_an_announcement_speaks_for_half_a_day(at_ms: int, known: bool) -> None:
-    assert known == announced().announced("s1", at_ms)
-
-
 def test_the_oldest_goes_when_there_are_too_many() -> None:
     changes = Changes()
     for n in range(CHANGES_MOST + 1):

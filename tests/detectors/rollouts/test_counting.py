@@ -109,13 +109,32 @@ def test_a_failure_just_before_the_report_that_shows_a_change_is_with_it() -> No
     assert ["start|boot:"] == list(change.onsets)
 
 
-def test_four_racks_are_units_and_three_are_not() -> None:
-    for racks, hits in ((3, 4), (4, 2)):
+def test_failures_are_told_apart_by_rack_where_there_are_two() -> None:
+    for racks, units in ((1, {"s1", "s2", "s5", "s6"}), (2, {"r0", "r1"})):
         log = Log().inventory(8, racks=racks)
         for n in range(8):
             log.host(0, f"s{n + 1}", vms=[])
+            log.maintenance(10, "SERVER_UPDATE_STARTED", server=f"s{n + 1}", rollout="r")
         for n, server in enumerate(("s1", "s2", "s5", "s6")):
             log.guest(30, f"v{n}", "START", server=server)
             log.guest(35, f"v{n}", "START_FAILED", server=server, step="boot")
 
-        assert hits == state(log.clocks(600)).ledger.counts(START, ANY)[0].per_event.hits
+        known = state(log.clocks(600))
+        assert units == set(known.changes.known["r"].onsets["start|boot:"].units)
+        assert 4 == known.ledger.counts(START, ANY)[0].per_event.hits
+
+
+def test_starts_that_only_a_vms_numbers_show_are_unknown() -> None:
+    log = cluster()
+    for n in range(4):
+        log.maintenance(10, "SERVER_UPDATE_STARTED", server=f"s{n + 1}", rollout="r")
+    for number, at_s in ((1, 30), (2, 60), (5, 90)):
+        log.guest(at_s, "v1", "START", incarnation=number).guest(at_s + 5, "v1", "READY", incarnation=number)
+
+    assert 2 == state(beat(log, 600)).changes.known["r"].unknown
+
+
+def test_a_later_start_is_one_though_nobody_but_its_contact_told_of_it() -> None:
+    log = cluster().guest(30, "v1", "START", incarnation=1).guest(40, "v1", "READY", incarnation=1)
+
+    assert (2, 0) == counted(beat(log.guest(50, "v1", "READY", incarnation=2), 600))

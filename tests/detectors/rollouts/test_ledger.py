@@ -23,13 +23,13 @@ HOUR_MS = 3_600_000
 
 
 def test_failures_of_one_unit_in_a_block_are_one_hit() -> None:
-    """Ten starts of a rack, four of which fail: one hit, and the three others count neither way."""
+    """Ten starts of a server, four of which fail: one hit among two and a half, so that the rate stays 40 %."""
     ledger = Ledger()
     fresh = [ledger.add(START, "", n, "r1", "boot" if n < 4 else "") for n in range(10)]
 
     (counts,) = ledger.counts(START, "boot")
     assert [1, 0, 0, 0, 0, 0, 0, 0, 0, 0] == fresh
-    assert Arm(1, 7) == counts.per_event
+    assert Arm(1, 2.5) == counts.per_event
     assert counts.per_unit.hits == pytest.approx(0.4)
     assert (10, 4) == (counts.events, counts.failures)
 

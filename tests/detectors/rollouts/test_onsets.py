@@ -12,11 +12,12 @@ from detectors.rollouts.ledger import Ledger
 from detectors.rollouts.onsets import (
     FREEZE,
     RANK_AGE_MS,
+    edge_at,
     exposed,
     hit,
     hit_beside,
     key_of,
-    onset_evidence,
+    onset_share,
     rank_evidence,
 )
 
@@ -92,16 +93,57 @@ def test_wealth_is_kept_as_it_stood() -> None:
     assert len(FREEZE) == len(known.onsets[KEY].frozen)
 
 
+def quiet(count: int, step_ms: int = 60_000) -> tuple[Change, int]:
+    """Return a change after so many starts that went well, one in a step, and the stamp at which it begins."""
+    known, ledger, at_ms = change(), Ledger(), 7 * 24 * HOUR_MS
+    for n in range(count, 0, -1):
+        ledger.add("start", "", at_ms - n * step_ms, "s1", "")
+    exposed(known, "start", at_ms, ledger)
+    return known, at_ms
+
+
+def share(known: Change, onset: Onset, rate: float = 0.1, seen: int = 0, prior_ms: int = HOUR_MS) -> float:
+    return onset_share(known, "start", onset, rate, seen, 0, prior_ms)
+
+
 def test_what_begins_at_once_after_a_quiet_week_is_no_coincidence() -> None:
-    known, ledger = change(), Ledger()
-    ledger.add("start", "", 7 * 24 * HOUR_MS - 60_000, "r1", "")
-    exposed(known, "start", 7 * 24 * HOUR_MS, ledger)
+    """30 in a row are needed at one in ten: the last 32 went well, in 32 min."""
+    known, at_ms = quiet(32)
 
-    assert onset_evidence(known, "start", Onset(7 * 24 * HOUR_MS + 5000, 0)) > math.log(50)
+    assert share(known, Onset(at_ms + 60_000, 0)) == pytest.approx(33 / (7 * 24 * 60 + 1 + 60))
 
 
-def test_where_nothing_went_well_before_it_may_have_begun_any_time() -> None:
-    known = change()
-    exposed(known, "start", 7 * 24 * HOUR_MS, Ledger())
+def test_too_few_that_went_well_before_tell_nothing() -> None:
+    known, at_ms = quiet(31)
 
-    assert onset_evidence(known, "start", Onset(7 * 24 * HOUR_MS + 5000, 0)) < 0
+    assert 1.0 == share(known, Onset(at_ms + 60_000, 0))
+    assert share(known, Onset(at_ms + 60_000, 0), rate=0.2) < 0.01
+
+
+def test_a_signature_seen_before_is_as_frequent_as_it_was() -> None:
+    known, at_ms = quiet(32)
+    never, once = (share(known, Onset(at_ms, 0), seen=seen, prior_ms=0) for seen in (0, 1))
+
+    assert once == pytest.approx(2 * never)
+    assert 1.0 == share(known, Onset(at_ms, at_ms - 60_000), seen=1)
+
+
+def test_failures_long_after_the_change_may_be_by_chance() -> None:
+    known, at_ms = quiet(32)
+
+    assert share(known, Onset(at_ms + 24 * HOUR_MS, 0)) > 0.1
+
+
+@pytest.mark.parametrize(("good_min", "edge"), [(-5, True), (5, False)])
+def test_an_edge_since_the_last_that_went_well_may_be_the_cause(good_min: int, edge: bool) -> None:
+    """The first failure is 40 min after midnight."""
+    midnight_ms = 20 * 24 * HOUR_MS
+
+    assert edge == bool(edge_at(Onset(midnight_ms + 40 * 60_000, 0, midnight_ms + good_min * 60_000)))
+
+
+def test_ten_minutes_after_an_edge_may_be_its_doing_in_any_case() -> None:
+    midnight_ms = 20 * 24 * HOUR_MS
+
+    assert edge_at(Onset(midnight_ms + 600_000, 0, midnight_ms + 1))
+    assert not edge_at(Onset(midnight_ms + 600_001, 0, midnight_ms + 1))

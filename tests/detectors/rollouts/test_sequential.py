@@ -18,7 +18,6 @@ from detectors.rollouts.sequential import (
     evidence_of_more,
     evidence_of_no_harm,
     log_mean,
-    of_coincidence,
     ratio_interval,
 )
 
@@ -145,13 +144,6 @@ def test_guilt_and_the_interval_agree() -> None:
         known = pair(hits, 100, 2, 100)
 
         assert (evidence_of_more(known) > math.log(20)) == (ratio_interval(known, 0.05)[0] > 1)
-
-
-def test_a_coincidence_pays_at_most_one_in_the_mean() -> None:
-    """Less the share of it that lies in moments too close to tell."""
-    steps = 20_000
-
-    assert 0.9 < sum(math.exp(of_coincidence((n + 0.5) / steps)) for n in range(steps)) / steps <= 1
 
 
 def test_the_mean_of_evidence_is_of_evidence_not_of_logs() -> None:

@@ -69,9 +69,23 @@ def test_failures_as_frequent_without_clear(innocence: float, expected: str) -> 
     assert expected == verdict(dataclasses.replace(ALIKE, innocence_log=innocence))
 
 
-@pytest.mark.parametrize(("failed", "expected"), [(3, Verdict.CLEARED), (2, Verdict.INCONCLUSIVE)])
-def test_but_not_one_or_two(failed: int, expected: str) -> None:
-    assert expected == verdict(dataclasses.replace(ALIKE, exposed=(100, failed)))
+@pytest.mark.parametrize(("servers", "expected"), [(3, Verdict.CLEARED), (2, Verdict.INCONCLUSIVE)])
+def test_but_not_those_of_one_or_two_servers(servers: int, expected: str) -> None:
+    assert expected == verdict(dataclasses.replace(ALIKE, servers=servers))
+
+
+@pytest.mark.parametrize(("second", "expected"), [(1.51, Verdict.CLEARED), (1.49, Verdict.INCONCLUSIVE)])
+def test_once_as_frequent_holds_until_half_of_that_is_gone(second: float, expected: str) -> None:
+    known = change()
+    known.began_ms = 0
+
+    assert Verdict.CLEARED == verdict(ALIKE, known=known)
+    assert expected == verdict(dataclasses.replace(ALIKE, innocence_log=second), known=known)
+
+
+@pytest.mark.parametrize(("bounded", "expected"), [(1.5, Verdict.CLEARED), (1.49, Verdict.INCONCLUSIVE)])
+def test_all_starts_together_must_not_hide_more(bounded: float, expected: str) -> None:
+    assert expected == verdict(ALIKE, dataclasses.replace(whole(START, 0.0), bounded_log=bounded))
 
 
 @pytest.mark.parametrize(("start", "server"), [(3.0, 3.0), (2.99, 3.0), (3.0, 2.99)])

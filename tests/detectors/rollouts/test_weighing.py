@@ -9,7 +9,18 @@ import pytest
 from detectors.rollouts.changes import Change, Onset
 from detectors.rollouts.ledger import BESIDE, BLOCK_MS, START, Counts, Ledger, pattern_of
 from detectors.rollouts.sequential import Arm
-from detectors.rollouts.weighing import STRETCH_BLOCKS, guilt, hourly_ratio, innocence, strata, stretches, weigh
+from detectors.rollouts.weighing import (
+    ALIKE_BETS,
+    GUILTY_BETS,
+    STRETCH_BLOCKS,
+    among_failures,
+    guilt,
+    hourly_ratio,
+    innocence,
+    strata,
+    stretches,
+    weigh,
+)
 
 
 def counts(ages: dict[int, int], events: int, hits: int) -> Counts:
@@ -80,12 +91,49 @@ def weighed(units: dict[str, float], first_ms: int = 10**9) -> float:
         for n in range(int(hits)):
             ledger.add(START, pattern_of({1: 0}), 10**9 + n * BLOCK_MS, unit, "boot")
     known.onsets["start|boot"] = Onset(first_ms, 0, units=dict(units))
-    return weigh(known, START, "boot", ledger, harm_ratio=2, harm_excess=0.002).guilt_log
+    return weigh(known, START, "boot", ledger, harm_ratio=2, harm_excess=0.002, alike_excess=0.02, prior_ms=1).guilt_log
 
 
-def test_no_unit_counts_for_more_than_the_next() -> None:
+def test_two_racks_alone_do_not_decide() -> None:
     assert weighed({"r1": 9}) < 0
     assert weighed({"r1": 9, "r2": 1}) < weighed({"r1": 5, "r2": 5})
+    assert weighed({"r1": 9, "r2": 9, "r3": 1}) < weighed({"r1": 7, "r2": 6, "r3": 6})
+    assert weighed({"r1": 12, "r2": 6, "r3": 6}) > weighed({"r1": 6, "r2": 6, "r3": 6})
+
+
+def sides(exposed: int, exposed_failed: int, control: int, control_failed: int, *, unit: str = "") -> Ledger:
+    """Return one block; each start of a server of its own, or all of one."""
+    ledger = Ledger()
+    for place, (count, failed) in enumerate(((exposed, exposed_failed), (control, control_failed))):
+        pattern = pattern_of({1: 0 if place == 0 else BESIDE})
+        for n in range(count):
+            ledger.add(START, pattern, n, unit or f"s{place}-{n}", "boot" if n < failed else "")
+    return ledger
+
+
+def test_failures_that_fall_on_both_sides_alike_speak_against_harm() -> None:
+    alike = among_failures(1, START, "boot", sides(400, 40, 400, 40), 2.0, ALIKE_BETS)
+    harmful = among_failures(1, START, "boot", sides(400, 80, 400, 40), 2.0, ALIKE_BETS)
+
+    assert alike > math.log(20)
+    assert harmful < 0
+
+
+def test_failures_that_fall_on_one_side_speak_for_it() -> None:
+    assert among_failures(1, START, "boot", sides(100, 10, 100, 0), 1.0, GUILTY_BETS) > math.log(100)
+    assert among_failures(1, START, "boot", sides(100, 10, 100, 10), 1.0, GUILTY_BETS) < 0
+
+
+def test_failures_of_one_server_are_one() -> None:
+    many = among_failures(1, START, "boot", sides(100, 10, 100, 0), 1.0, GUILTY_BETS)
+    one = among_failures(1, START, "boot", sides(100, 10, 100, 0, unit="s"), 1.0, GUILTY_BETS)
+
+    assert one == pytest.approx(math.log(2), abs=0.3)
+    assert many > one
+
+
+def test_a_block_without_both_sides_tells_nothing() -> None:
+    assert 0 == among_failures(1, START, "boot", sides(100, 50, 0, 0), 1.0, GUILTY_BETS)
 
 
 def test_all_other_changes_of_the_failed_are_named_if_they_never_stood_alone() -> None:
@@ -93,14 +141,19 @@ def test_all_other_changes_of_the_failed_are_named_if_they_never_stood_alone() -
     ledger.add(START, pattern_of({1: 0, 2: 0, 3: 0}), 1, "r1", "boot")
     ledger.add(START, pattern_of({3: 0}), 1, "r1", "")
 
-    assert (2,) == weigh(known, START, "boot", ledger, harm_ratio=2, harm_excess=0.002).tied
+    assert (2,) == weigh(
+        known, START, "boot", ledger, harm_ratio=2, harm_excess=0.002, alike_excess=0.02, prior_ms=1
+    ).tied
 
 
 def test_a_calendar_edge_is_told() -> None:
     ledger, known = Ledger(), change()
     known.onsets["start|boot"] = Onset(86_400_000 + 60_000, 0, units={"r1": 1})
 
-    assert "UTC midnight" in weigh(known, START, "boot", ledger, harm_ratio=2, harm_excess=0.002).edge
+    assert (
+        "UTC midnight"
+        in weigh(known, START, "boot", ledger, harm_ratio=2, harm_excess=0.002, alike_excess=0.02, prior_ms=1).edge
+    )
 
 
 def test_a_disturbance_after_most_were_changed_is_no_difference_hour_by_hour() -> None:
