@@ -11,7 +11,16 @@ from streams.simulate.scenario import Size
 from streams.simulate.score import Options, Result, score_scenario, sized
 
 SMALL = Size(clusters=5, servers=120, vms=8)
+TWO = Size(clusters=2, servers=120, vms=8)
 SMALLER = {
+    "bad-rack": TWO,
+    "bad-server": TWO,
+    "cascade": TWO,
+    "clock-skew": TWO,
+    "collector-outage": Size(clusters=2, servers=60, vms=6),
+    "duplicates": TWO,
+    "lag": Size(clusters=4, servers=40, vms=4),
+    "power-loss": TWO,
     "leap-day": Size(clusters=5, servers=30, vms=4),
     "regression": Size(clusters=3, servers=80, vms=6),
     "innocent-rollout": Size(clusters=2, servers=80, vms=6),
@@ -20,7 +29,8 @@ SMALLER = {
     "planned-maintenance": Size(servers=12, vms=3),
     "planned-maintenance-faults": Size(servers=12, vms=3),
 }
-"""Those that last long: a day and a half, second by second, is 120,000 turns of the clocks in each cluster."""
+"""Those whose clusters are all alike, and those that last long: a day and a half, second by second, is 120,000 turns of
+the clocks in each cluster."""
 WAITING = {
     "leap-day": ("rollout_regression",),
     "blast": ("simultaneous_change",),
