@@ -142,7 +142,7 @@ def _properties(finding: Finding) -> dict[str, str]:
 def _values(article: RcaArticle, finding: Finding) -> dict[str, Any]:
     facts = finding.facts
     detail = {name: facts.get(f"detail_{name}", "") for name in ("workflow", "rollout", "process", "signature")}
-    detail |= {name: facts.get(f"detail_{name}", "") for name in ("to_server", "result_code", "deallocated_vm")}
+    detail |= {name: facts.get(f"detail_{name}", "") for name in ("to_server", "result_code")}
     why = facts["why"]
     return {
         **detail,
@@ -158,7 +158,6 @@ def _values(article: RcaArticle, finding: Finding) -> dict[str, Any]:
         "reason": facts.get("detail_cause") or facts.get("detail_reason") or facts.get("detail_workflow") or "",
         "why": why,
         "runners_up": facts.get("runners_up", ""),
-        "evidence": [cited(known) for known in finding.evidence],
     }
 
 

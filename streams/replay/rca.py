@@ -101,11 +101,10 @@ def lines(account: Account) -> Iterator[str]:
         yield "## Runners-up"
         yield ""
         yield from (f"* {other}" for other in newest.facts["runners_up"].split("; "))
-    if account.article is None:
-        yield ""
-        yield "## Evidence"
-        yield ""
-        yield from (f"* {cited(known)}" for known in interval.evidence)
+    yield ""
+    yield "## Evidence"
+    yield ""
+    yield from (f"* {cited(known)}" for known in (newest or interval).evidence)
 
 
 def timeline(account: Account) -> list[tuple[int, str]]:
