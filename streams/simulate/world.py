@@ -97,10 +97,15 @@ class World:
         if self.plan.heartbeat_ms and self.plan.ga:
             for vm in self.vms.values():
                 self.agents.heartbeats(vm)
-        for slice_ms in range(start_ms, end_ms, _SLICE_MS):
+        slice_ms = start_ms
+        while slice_ms < end_ms:
             until_ms = min(slice_ms + _SLICE_MS, end_ms)
             self._advance(until_ms)
             yield from self.courier.take(until_ms)
+            slice_ms = until_ms
+            if not self.courier.out:
+                # Nothing is on its way: slices in which nothing happens are passed over, and a month is cheap.
+                slice_ms += (self._next_ms() - until_ms) // _SLICE_MS * _SLICE_MS
 
     def _plan_upkeep(self) -> None:
         """Plan upgrades, waves and updates of components."""
@@ -118,6 +123,11 @@ class World:
 
     def _concerned(self, patterns: tuple[str, ...]) -> bool:
         return bool(clusters_named(patterns, [self.name]))
+
+    def _next_ms(self) -> int:
+        """Return when something happens next: what is planned, or the next server's turn to beat."""
+        due_ms = self._wheel[self._place].phase_ms + self._round_ms
+        return min(due_ms, self._heap[0][0]) if self._heap else due_ms
 
     def _advance(self, until_ms: int) -> None:
         """Let everything happen that happens before a time; of one moment, what is planned comes before the beats."""

@@ -1,7 +1,11 @@
 """The timeline of one cluster."""
 
+from dataclasses import replace
+
 import pytest
 
+from schemas.history import SourceRecord
+from streams.simulate.courier import Courier
 from tests.streams.simulate.worlds import START_MS, at, reports, scenario, world
 
 
@@ -39,6 +43,31 @@ def test_records_come_in_the_order_of_their_stamps_within_the_scenario() -> None
 
     assert stamps == sorted(stamps)
     assert all(START_MS <= stamp < simulated.scenario.end_ms for stamp in stamps)
+
+
+class Counting(Courier):
+    """A courier that counts how often it is asked."""
+
+    asked = 0
+
+    def take(self, before_ms: int) -> list[SourceRecord]:
+        self.asked += 1
+        return super().take(before_ms)
+
+
+def test_seconds_in_which_nothing_happens_cost_nothing_and_change_nothing() -> None:
+    """A day of one server's beats each hour, and acts in the first and the last millisecond of a second between."""
+    simulated = world(replace(scenario(servers=1, duration="1d"), interval_s=3600))
+    counting = Counting(simulated.scenario.latency_ms, 0, simulated.rng("courier"))
+    simulated.courier = counting
+    done: list[int] = []
+    for second in (5000, 5000.999, 5001):
+        simulated.at(at(second), lambda: done.append(simulated.now))
+    found = reports(list(simulated.run()))
+
+    assert [at(5000), at(5000.999), at(5001)] == done
+    assert 24 <= len(found) <= 48
+    assert counting.asked < 200
 
 
 def test_a_server_that_is_down_or_kept_from_speaking_sends_no_beat() -> None:
