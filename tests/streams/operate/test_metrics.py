@@ -10,7 +10,12 @@ from streams.operate import metrics
 
 ALL = [value for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)]
 UNITS = re.compile(r"_(seconds|bytes|ratio|records|total|info)$")
-COUNTED = {"leapwatch_findings_open", "leapwatch_latches_open", "leapwatch_hosts_human_investigate"}
+COUNTED = {
+    "leapwatch_findings_open",
+    "leapwatch_incidents_open",
+    "leapwatch_latches_open",
+    "leapwatch_hosts_human_investigate",
+}
 COUNTED |= {"leapwatch_partitions_owned", "leapwatch_worker_state"}
 COUNTED |= {"leapwatch_config_last_reload_successful", "leapwatch_config_matches_log"}
 
