@@ -26,6 +26,7 @@ from detectors.rollouts.gathering import (
 from detectors.rollouts.ledger import BLOCK_MS, SERVER, START
 from detectors.rollouts.onsets import exposed, hit, hit_beside
 from schemas.outputs import Evidence
+from schemas.source import GuestKind
 
 RACKS_LEAST = 2
 """From so many racks on failures are told apart by rack, so that none decides alone; with fewer, by server."""
@@ -191,11 +192,21 @@ class Counting:
         self._over(key)
 
     def _unseen(self, vm: str, start: Start) -> None:
-        """Count the starts that a VM's numbers show between this and the last that anyone told of."""
+        """Count what the guests' feed has lost of starts: what was lost with it, a failure perhaps, is unknown.
+
+        Starts that a VM's numbers show between this and the last that anyone told of, and this one if its host told of
+        its contact and no guest of its START, where guests do tell of it.
+        """
         view = self.picture.vms.get(vm)
         earlier = [known.incarnation for known in view.starts if known.incarnation < start.incarnation] if view else []
         unseen = start.incarnation - max(earlier) - 1 if earlier else 0
-        if 0 < unseen <= UNSEEN_MOST:
+        unseen = unseen if unseen <= UNSEEN_MOST else 0
+        words = view.words if view is not None else []
+        if any(word.incarnation == start.incarnation and word.kind == GuestKind.START for word in words):
+            self.state.told_starts += 1
+        elif self.state.told_starts and start.contact_ms is not None:
+            unseen += 1
+        if unseen:
             for change in self.state.changes.pattern(start.server, vm, start.at_ms)[1]:
                 change.unknown += unseen
 

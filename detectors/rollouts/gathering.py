@@ -66,6 +66,9 @@ class RegressionState(State):
     """Starts whose outcome may be known, by key of their time limit, with the stamp at which it is."""
     hosts: dict[str, Host] = field(default_factory=dict)
     dropped: int = 0
+    told_starts: int = 0
+    """Starts that went well of which the guest itself told with START: where guests do, one that nobody told of shows
+    that events are lost."""
 
 
 def gather(state: RegressionState, frame: BatchFrame, picture: Picture, limit_ms: int) -> None:

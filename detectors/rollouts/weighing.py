@@ -19,8 +19,9 @@ from detectors.rollouts.sequential import (
 
 AGE_WEIGHTS = (0.5, 0.15, 0.125, 0.125, 0.1)
 """Weights of the least ages (AGES_H) from which a change is said to harm: the sooner after it, the likelier."""
-APART_WEIGHTS = (0.5, 0.25, 0.25)
-"""Weights of what tells a change from the hour in which it came: those beside it, ranks, the stretches."""
+APART_WEIGHTS = (0.15, 0.25, 0.15, 0.1, 0.35)
+"""Weights of what tells a change from the hour in which it came: rates beside it, the side on which failures fall,
+ranks, the stretches, and the second and fourth together: on which side failures fall says nothing of when they come."""
 ONSET_SHARE = 0.25
 """Of the error that is allowed there, this share is left to the onset: its p-value is one number, and no sequence."""
 RACK_OVER_THIRD = 2
@@ -151,8 +152,8 @@ def weigh(
         edge = edge_at(onset)
         lasting = math.log(0.5) if edge else evidence_of_more(stretches(change, sphere, signature, ledger))
         by_failures = among_failures(number, sphere, signature, ledger, 1.0, GUILTY_BETS)
-        same_hours = log_mean([(0.5, same_hours), (0.5, by_failures)])
-        told = [same_hours, rank_evidence(onset), lasting]
+        by_failures *= share if by_failures > 0 else 1.0
+        told = [same_hours, by_failures, rank_evidence(onset), lasting, by_failures + lasting]
         apart_log = log_mean(list(zip(APART_WEIGHTS, told, strict=True))) + math.log(1 - ONSET_SHARE)
         if not edge:
             exposed, failed = _sums(known for known in counts if known.ages.get(number, BESIDE) > BESIDE)
@@ -219,20 +220,25 @@ def among_failures(
 
     Of the failures of a block so large a share falls on what is changed as the ratio and the starts of both sides make
     of it, however many the hour brings: a disturbance of both weighs nothing. `bets`: (weight, ratio) of what may hold
-    instead. Failures of one unit are one, in the mean.
+    instead. Blocks are apart by which other changes were in force. Against innocence (`null` 1) failures of one unit
+    are one, in the mean. Against harm they weigh less only as far as fewer units were hit than if starts failed one by
+    one.
     """
     logs = [0.0] * len(bets)
-    blocks: dict[int, list[int]] = {}
+    blocks: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     failures = hits = 0
+    by_chance = 0.0
     for ages, block, cell in ledger.blocks(sphere):
         if number in ages:
             place = 2 if ages[number] == BESIDE else 0
-            sums = blocks.setdefault(block, [0, 0, 0, 0])
+            others = tuple(sorted(one for one, age in ages.items() if one != number and age > BESIDE))
+            sums = blocks.setdefault((block, others), [0, 0, 0, 0])
             sums[place] += cell.events
             tally = cell.failed.get(signature)
             if tally is not None:
                 sums[place + 1] += tally.events
                 failures, hits = failures + tally.events, hits + tally.hits
+                by_chance += cell.units * (1 - (1 - tally.events / cell.events) ** (cell.events / cell.units))
     for exposed, exposed_failed, control, control_failed in blocks.values():
         if exposed and control:
             usual = null * exposed / (null * exposed + control)
@@ -240,7 +246,8 @@ def among_failures(
                 share = ratio * exposed / (ratio * exposed + control)
                 logs[place] += exposed_failed * math.log(share / usual)
                 logs[place] += control_failed * math.log((1 - share) / (1 - usual))
-    weight = hits / failures if failures else 1.0
+    least = by_chance if null > 1 else failures
+    weight = min(1.0, hits / least) if failures else 1.0
     return log_mean([(part, weight * log) for (part, _), log in zip(bets, logs, strict=True)])
 
 

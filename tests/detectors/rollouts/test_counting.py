@@ -138,3 +138,16 @@ def test_a_later_start_is_one_though_nobody_but_its_contact_told_of_it() -> None
     log = cluster().guest(30, "v1", "START", incarnation=1).guest(40, "v1", "READY", incarnation=1)
 
     assert (2, 0) == counted(beat(log.guest(50, "v1", "READY", incarnation=2), 600))
+
+
+@pytest.mark.parametrize(("lost", "unknown"), [(False, 0), (True, 1)])
+def test_contact_without_a_start_told_shows_that_events_are_lost(lost: bool, unknown: int) -> None:
+    log = cluster()
+    for n in range(4):
+        log.maintenance(10, "SERVER_UPDATE_STARTED", server=f"s{n + 1}", rollout="r")
+    log.guest(30, "v1", "START", incarnation=1).guest(40, "v1", "READY", incarnation=1)
+    if not lost:
+        log.guest(50, "v1", "START", incarnation=2)
+    log.guest(60, "v1", "READY", incarnation=2)
+
+    assert unknown == state(beat(log, 600)).changes.known["r"].unknown

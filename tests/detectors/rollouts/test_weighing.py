@@ -166,3 +166,14 @@ def test_a_disturbance_after_most_were_changed_is_no_difference_hour_by_hour() -
 
     assert 1 == pytest.approx(hourly_ratio(1, START, "boot", ledger))
     assert math.inf == hourly_ratio(1, START, "disk", ledger)
+
+
+def test_on_which_side_failures_fall_is_compared_where_other_changes_are_alike() -> None:
+    """1 does nothing and came where 2 fails: within 2, failures fall alike with 1 and without."""
+    ledger = Ledger()
+    for pattern, failed in (({1: 0, 2: 0}, 10), ({1: BESIDE, 2: 0}, 10), ({1: BESIDE, 2: BESIDE}, 0)):
+        for n in range(100):
+            ledger.add(START, pattern_of(pattern), n, f"{pattern}-{n}", "boot" if n < failed else "")
+
+    assert among_failures(1, START, "boot", ledger, 1.0, GUILTY_BETS) < 0
+    assert among_failures(2, START, "boot", ledger, 1.0, GUILTY_BETS) > math.log(5)
