@@ -380,7 +380,7 @@ class Run:
         assert [] == sorted(found - told), f"invented\n{self.tails()}"
 
 
-OUTPUTS = ("findings", "decisions")
+OUTPUTS = ("findings", "decisions", "rca")
 
 
 def ended(

@@ -31,13 +31,6 @@ SMALLER = {
 }
 """Those whose clusters are all alike, and those that last long: a day and a half, second by second, is 120,000 turns of
 the clocks in each cluster."""
-WAITING = {
-    "leap-day": ("rollout_regression",),
-    "blast": ("simultaneous_change",),
-    "regression": ("rollout_regression",),
-    "innocent-rollout": ("rollout_regression",),
-}
-"""Scenarios whose truth names detectors that are not there yet, and which; to be emptied as they come."""
 SEED = 7
 """Another seed than the files' own: what is found must not hang on one."""
 
@@ -47,7 +40,7 @@ def failed(result: Result) -> list[str]:
     return [f"{row.cluster}: {row.label}: {row.note or row.found}" for row in result.rows if row.ok is False]
 
 
-@pytest.mark.parametrize("name", [name for name in names() if name != "healthy-week" and name not in WAITING])
+@pytest.mark.parametrize("name", [name for name in names() if name != "healthy-week"])
 def test_what_was_injected_is_found_and_nothing_else(name: str) -> None:
     scenario = sized(load(name), Options(size=SMALLER.get(name, SMALL), seed=SEED))
     result = score_scenario(scenario, Options())
