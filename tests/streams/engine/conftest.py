@@ -11,7 +11,7 @@ from streams.kafka.real import RealBroker
 def place(real_broker: RealBroker, topic_prefix: str) -> Place:
     """Give partition 0 of topics of this test's own."""
     admin = AdminClient({"bootstrap.servers": real_broker.bootstrap})
-    wanted = ("telemetry", "findings", "decisions", "progress", "snapshots", "fleet")
+    wanted = ("telemetry", "findings", "decisions", "rca", "progress", "snapshots", "fleet")
     for made in admin.create_topics([NewTopic(f"{topic_prefix}{name}", 1, 1) for name in wanted]).values():
         made.result(20)
     return Place(real_broker.bootstrap, topic_prefix, 0, snapshot_every_s=60)
