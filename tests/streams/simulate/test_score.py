@@ -18,7 +18,7 @@ from streams.simulate.scenario import Size
 from streams.simulate.score import Options, Outcome, log_of, run_cluster, score, sized
 
 HERE = Path(streams.simulate.__file__).parent
-ENGINE_USERS = {"score.py"}
+ENGINE_USERS = {"score.py", "rollout_log.py", "rollout_score.py", "score_causes.py"}
 """Only the score puts detectors and truth together; what makes records and truth sees neither engine nor intake."""
 
 
