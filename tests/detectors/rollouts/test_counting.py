@@ -151,3 +151,13 @@ def test_contact_without_a_start_told_shows_that_events_are_lost(lost: bool, unk
     log.guest(60, "v1", "READY", incarnation=2)
 
     assert unknown == state(beat(log, 600)).changes.known["r"].unknown
+
+
+@pytest.mark.parametrize(("failed", "faults"), [(False, 1), (True, 0)])
+def test_a_server_given_up_for_its_starts_is_no_fault_beside_them(failed: bool, faults: int) -> None:
+    """Running VMs that were not restarted are no control: the starts are counted, and not their consequence again."""
+    log = cluster().guest(30, "v1", "START")
+    log.guest(40, "v1", *(("START_FAILED",) if failed else ("READY",)))
+    log.maintenance(4500, "SERVER_STATE", server="s1", state="HI")
+
+    assert faults == counted(beat(log, 4800), SERVER, "server:HI")[1]
