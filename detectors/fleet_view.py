@@ -61,6 +61,8 @@ class FleetState:
     clusters: dict[str, FleetCluster] = field(default_factory=dict)
     open: dict[str, OpenInCluster] = field(default_factory=dict)
     """By finding id, in order of arrival."""
+    ids_of: dict[str, dict[str, None]] = field(default_factory=dict)
+    """Cluster to the ids of what is open in it: a fleet has tens of thousands open, and one cluster a few hundred."""
     incidents: Incidents = field(default_factory=Incidents)
     dropped: int = 0
     """Clusters or findings not kept because a bound was reached."""
@@ -97,7 +99,7 @@ class FleetState:
         finding = frame.finding
         self.incidents.take(finding)
         if finding.state == FindingState.CLOSED:
-            self.open.pop(finding.id, None)
+            self._forget(finding.id)
             return
         known = self.open.get(finding.id)
         if known is not None:
@@ -105,8 +107,21 @@ class FleetState:
             return
         if len(self.open) >= FINDINGS_MOST:
             self.dropped += 1
-            del self.open[next(iter(self.open))]
+            self._forget(next(iter(self.open)))
         self.open[finding.id] = OpenInCluster(finding, evidence_of(frame))
+        self.ids_of.setdefault(finding.subject.cluster or "", {})[finding.id] = None
+
+    def _forget(self, finding_id: str) -> None:
+        known = self.open.pop(finding_id, None)
+        if known is not None:
+            cluster = known.finding.subject.cluster or ""
+            del self.ids_of[cluster][finding_id]
+            if not self.ids_of[cluster]:
+                del self.ids_of[cluster]
+
+    def open_in(self, cluster: str) -> list[Finding]:
+        """Return what is open in a cluster, in order of arrival."""
+        return [self.open[finding_id].finding for finding_id in self.ids_of.get(cluster, ())]
 
 
 def evidence_of(frame: FindingFrame) -> Evidence:

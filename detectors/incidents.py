@@ -113,7 +113,7 @@ class Incidents:
         incident = self.find(family, cluster)
         if incident is not None and incident.resolved_ms and finding.at_ms > incident.resolved_ms + AGAIN_MS:
             incident = None
-        loud = RANK.index(Severity(finding.severity)) >= RANK.index(Severity.WARNING)
+        loud = _loud(finding.severity)
         if incident is None and not loud:
             return
         if incident is None:
@@ -168,7 +168,7 @@ class Incidents:
         if incident is None:
             return
         incident.open.pop(finding.id, None)
-        if not any(RANK.index(Severity(known.severity)) >= 2 for known in incident.open.values()):
+        if not any(_loud(known.severity) for known in incident.open.values()):
             incident.resolved_ms = finding.at_ms
         self._touched(incident, finding.at_ms)
 
@@ -228,6 +228,10 @@ def cause_of(finding: Finding) -> str:
     if subject.component and subject.version:
         return f"{subject.component} {subject.version}"
     return f"rollout {subject.rollout}" if subject.rollout else ""
+
+
+def _loud(severity: str) -> bool:
+    return RANK.index(Severity(severity)) >= RANK.index(Severity.WARNING)
 
 
 def _graver(finding: Finding, incident: IncidentView) -> bool:

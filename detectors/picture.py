@@ -62,10 +62,7 @@ class Picture(Folding):
 
     def guest_agents(self) -> bool:
         """Tell whether VMs of this cluster run guest agents (storage clusters run none)."""
-        return not any(
-            server.inventory is not None and server.inventory.ga.lower() == "none"
-            for server in self.state.servers.values()
-        )
+        return all(server.guest_agents for server in self.state.servers.values())
 
     def waited_ms(
         self, feeds: tuple[str, ...], since_ms: int, until_ms: int, excluded: tuple[Interval, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from detectors.fleet_view import FleetState
 from detectors.lanes import Interval, merge_intervals
 from detectors.upkeep import Change, Deallocation, Redeploy, RolloutView, Upkeep, VmUpdate, WaveView
-from schemas.inventory import InventoryState, Region, Server, Service
+from schemas.inventory import NO_GUEST_AGENT, InventoryState, Region, Server, Service
 from schemas.outputs import Evidence
 from schemas.source import GaState, GuestEvent, GuestKind, HostState, MaintenanceEvent
 
@@ -198,6 +198,11 @@ class ServerView:
     def counted(self) -> bool:
         """Tell whether it is part of fractions: in the inventory and not decommissioned."""
         return self.inventory is not None and self.inventory.state != InventoryState.DECOMMISSIONED
+
+    @property
+    def guest_agents(self) -> bool:
+        """Tell whether its VMs run guest agents, as far as the inventory says (storage servers' run none)."""
+        return self.inventory is None or self.inventory.ga.lower() != NO_GUEST_AGENT
 
     @property
     def silent_after_ms(self) -> int:

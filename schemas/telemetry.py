@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from schemas.commands import (
     Acknowledge,
@@ -82,6 +83,16 @@ class Batch:
     at_ms: tuple[int, ...]
     """The source broker's stamp of each row."""
     rows: tuple[Row, ...]
+
+
+def rows_of(batch: Batch, indices: Sequence[int]) -> Batch:
+    """Return the batch with these of its rows alone, each with its offset and stamp."""
+    return replace(
+        batch,
+        offsets=tuple([batch.offsets[index] for index in indices]),
+        at_ms=tuple([batch.at_ms[index] for index in indices]),
+        rows=tuple([batch.rows[index] for index in indices]),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,11 +247,7 @@ class CommonCause(Detector[Config, State]):
 
 def _class_of(fleet: FleetState, cluster: str) -> tuple[bool, bool]:
     """Return what the fault_class findings open in a cluster say: the clock set it off, hardware is at fault."""
-    said = [
-        known.finding
-        for known in fleet.open.values()
-        if known.finding.detector == "fault_class" and known.finding.subject.cluster == cluster
-    ]
+    said = [known for known in fleet.open_in(cluster) if known.detector == "fault_class"]
     return any(known.trigger == "clock" for known in said), any(known.verdict == Verdict.HARDWARE for known in said)
 
 

@@ -101,14 +101,18 @@ class Counting:
             self._changed(change, note.server)
         elif note.kind == HEARD:
             self._count(SERVER, note.server, "", note.at_ms, "", None)
-        elif note.kind == FAULT and note.signature in GIVEN_UP and self._starts_failed(note):
-            pass
-        elif note.kind == FAULT or (note.kind == BOOT and not self._explained(note)):
+        elif self._is_fault(note):
             self._fault(note)
         if changes.numbers != numbers:
             # Every server is counted anew: from here on it is with this change, or beside it.
             for host in self.state.hosts.values():
                 host.block = -1
+
+    def _is_fault(self, note: Note) -> bool:
+        """Tell whether a record tells of a fault of the server that nothing else accounts for."""
+        if note.kind == BOOT:
+            return not self._explained(note)
+        return note.kind == FAULT and not (note.signature in GIVEN_UP and self._starts_failed(note))
 
     def _starts_failed(self, note: Note) -> bool:
         """Tell whether a server was given up for starts that failed on it: those are counted, by what can fail.

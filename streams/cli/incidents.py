@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.exits import Exit
+from streams.cli.findings import LOUD
 from streams.cli.options import ConfigFile, Json, finish, one_of, say, say_json, say_rows, settings, when
 from streams.cli.topic_state import as_dict, histories, newest
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from schemas.fleet import Incident
 
 app = typer.Typer(help="List incidents, and show one: what, where, how many, since when, what is being done.")
-LOUD = {"CRITICAL": 0, "WARNING": 1, "INFO": 2}
 NAMED = 12
 
 

@@ -6,15 +6,14 @@ Pure. Both travel as a Batch of the topic `fleet`, so that the fleet's picture f
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from detectors.frames import BatchFrame, ClocksFrame
 from detectors.picture import Picture
-from detectors.views import News, ServerView
+from detectors.views import News
 from schemas.fleet import ClusterFacts, ServiceCount
-from schemas.inventory import NO_GUEST_AGENT
 from schemas.source import GaState, MaintenanceKind, Network
-from schemas.telemetry import Batch
+from schemas.telemetry import Batch, rows_of
 
 FACTS = "facts"
 """The feed of ClusterFacts in `fleet`."""
@@ -83,15 +82,7 @@ class FactsState:
 def passed_on(frame: BatchFrame, news: News) -> Batch | None:
     """Return the events of a batch that concern more than this cluster, as a Batch of `fleet`; doubles are gone."""
     kept = [index for index, event in news.maintenance if event.kind in PASSED_ON]
-    if not kept:
-        return None
-    batch = frame.batch
-    return replace(
-        batch,
-        offsets=tuple(batch.offsets[index] for index in kept),
-        at_ms=tuple(batch.at_ms[index] for index in kept),
-        rows=tuple(batch.rows[index] for index in kept),
-    )
+    return rows_of(frame.batch, kept) if kept else None
 
 
 def facts_of(picture: Picture) -> ClusterFacts:
@@ -106,10 +97,10 @@ def facts_of(picture: Picture) -> ClusterFacts:
         if not server.counted or server.inventory is None:
             continue
         servers += 1
-        out += _out(server)
+        out += server.fc_state in OUT_STATES
         region, datacenter = server.inventory.region, server.inventory.datacenter
         versions.update(f"{component}={version}" for component, version in server.versions.items())
-        if server.inventory.ga != NO_GUEST_AGENT:
+        if server.guest_agents:
             guests.add(server.server)
     vms = ready = unreachable = 0
     services: dict[str, list[int]] = {}
@@ -139,7 +130,3 @@ def facts_of(picture: Picture) -> ClusterFacts:
         dict(sorted(versions.items())),
         tuple(ServiceCount(name, all_of, up) for name, (all_of, up) in sorted(services.items())),
     )
-
-
-def _out(server: ServerView) -> bool:
-    return server.fc_state in OUT_STATES

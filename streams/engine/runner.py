@@ -23,7 +23,7 @@ from detectors.picture import FleetPicture, Picture
 from schemas.commands import ConfigChanged
 from schemas.fleet import Incident
 from schemas.source import TELEMETRY_FEEDS, MaintenanceEvent, MaintenanceKind
-from schemas.telemetry import EVERYONE, Batch
+from schemas.telemetry import EVERYONE, Batch, rows_of
 from streams.config.problems import ConfigError
 from streams.config.thresholds import Thresholds, parse
 from streams.engine.cluster import Cluster, Output, SavedCluster, Told, cluster_of
@@ -191,7 +191,7 @@ class Runner:
         self.counts.repeats += len(offsets) - len(fresh)
         if not fresh:
             return None
-        return replace(frame, batch=_rows_of(batch, fresh))
+        return replace(frame, batch=rows_of(batch, fresh))
 
     def _count(self, fresh: BatchFrame) -> None:
         self.counts.rows += len(fresh.batch.rows)
@@ -231,7 +231,7 @@ class Runner:
             del cluster.positions[key]
         if not kept:
             return []
-        return cluster.batch(replace(fresh, batch=_rows_of(fresh.batch, kept)))
+        return cluster.batch(replace(fresh, batch=rows_of(fresh.batch, kept)))
 
     def _finding(self, frame: FindingFrame) -> list[Output]:
         """Give a cluster's finding to the fleet's detectors; a telemetry log holds none (`frame_of` sees to it)."""
@@ -335,12 +335,3 @@ class Runner:
 def _timed(feed: str) -> bool:
     """Tell whether a feed is pulsed, so that its stamps are the log's time."""
     return feed == ENGINE_FEED or feed.partition("@")[0] in TELEMETRY_FEEDS
-
-
-def _rows_of(batch: Batch, indices: list[int]) -> Batch:
-    return replace(
-        batch,
-        offsets=tuple(batch.offsets[index] for index in indices),
-        at_ms=tuple(batch.at_ms[index] for index in indices),
-        rows=tuple(batch.rows[index] for index in indices),
-    )

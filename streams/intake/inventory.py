@@ -15,7 +15,17 @@ from dataclasses import dataclass, field
 
 from schemas import json_source
 from schemas.errors import CodecError
-from schemas.inventory import INVENTORY, InventoryComplete, InventoryState, Region, Server, Service, Subscription, Vm
+from schemas.inventory import (
+    INVENTORY,
+    NO_GUEST_AGENT,
+    InventoryComplete,
+    InventoryState,
+    Region,
+    Server,
+    Service,
+    Subscription,
+    Vm,
+)
 from schemas.records import FEEDS
 
 Placed = Server | Vm | InventoryComplete
@@ -28,7 +38,7 @@ PROBLEMS_SHOWN = 100
 
 _ID = {Server: "server", Vm: "vm", Service: "service", Subscription: "subscription", Region: "region"}
 _TAKEN = tuple(kind for kind in FEEDS[INVENTORY] if kind in _ID or kind is InventoryComplete)
-_GA = ("present", "none")
+_GA = ("present", NO_GUEST_AGENT)
 _STATES = tuple(state.value for state in InventoryState if state is not InventoryState.UNKNOWN)
 
 

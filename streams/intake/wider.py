@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schemas.commands import OPERATOR
 from schemas.inventory import INVENTORY, Region, Removed, Service
-from schemas.telemetry import Batch
+from schemas.telemetry import Batch, rows_of
 
 FLEET_KINDS = frozenset({"service", "region"})
 """Tombstones that concern the fleet."""
@@ -21,15 +21,4 @@ def for_fleet(batch: Batch) -> Batch | None:
         for index, row in enumerate(batch.rows)
         if isinstance(row, Service | Region) or (isinstance(row, Removed) and row.kind in FLEET_KINDS)
     ]
-    if not kept:
-        return None
-    return Batch(
-        batch.cluster,
-        batch.feed,
-        batch.topic,
-        batch.topic_id,
-        batch.lane,
-        tuple([batch.offsets[index] for index in kept]),
-        tuple([batch.at_ms[index] for index in kept]),
-        tuple([batch.rows[index] for index in kept]),
-    )
+    return rows_of(batch, kept) if kept else None

@@ -8,10 +8,8 @@ from detectors.frames import BatchFrame
 from schemas.history import LogRecord
 from schemas.outputs import Decision, Finding
 from schemas.telemetry import Batch
-from streams.engine.digest import code_digest
 from streams.engine.fleet_log import FleetLog, merged
 from streams.engine.frames import frame_of
-from streams.engine.runner import Runner
 from streams.intake.wider import for_fleet
 from streams.replay.run import Answer, Replay
 
@@ -25,7 +23,7 @@ class FleetReplay(Replay):
     def feed(self, record: LogRecord) -> list[Answer]:
         """Take a record of `telemetry`; the answers come at the end (`answers`)."""
         self.note(record)
-        runner = self.runners.setdefault(record.partition, self._new(record.partition, fleet=False))
+        runner = self.runner_of(record.partition)
         log = self.logs.setdefault(record.partition, FleetLog(record.partition))
         frame = frame_of(record)
         if isinstance(frame, BatchFrame) and (wider := for_fleet(frame.batch)) is not None:
@@ -36,13 +34,9 @@ class FleetReplay(Replay):
 
     def answers(self) -> list[Answer]:
         """Return what the fleet engine says of the range."""
-        runner = self._new(0, fleet=True)
+        runner = self.new_runner(0, fleet=True)
         answers = [output for output in runner.tell(merged(self.logs.values())) if not isinstance(output, Batch)]
         wanted = [output for output in answers if self.wanted.wants(output)]
         self.told.findings = sum(1 for output in wanted if isinstance(output, Finding))
         self.told.decisions = sum(1 for output in wanted if isinstance(output, Decision))
         return wanted
-
-    def _new(self, partition: int, *, fleet: bool) -> Runner:
-        pinned = self.thresholds is not None
-        return Runner(partition, self.thresholds, code_digest=code_digest(), pinned=pinned, fleet=fleet)

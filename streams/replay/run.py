@@ -93,15 +93,7 @@ class Replay:
 
     def feed(self, record: LogRecord) -> list[Answer]:
         """Return what this record brings of the range."""
-        runner = self.runners.get(record.partition)
-        if runner is None:
-            runner = self.runners[record.partition] = Runner(
-                record.partition,
-                self.thresholds,
-                code_digest=code_digest(),
-                pinned=self.thresholds is not None,
-                fleet=self.fleet,
-            )
+        runner = self.runner_of(record.partition)
         told = self.note(record)
         frame = frame_of(record, "fleet" if self.fleet else "telemetry")
         answers = (output for output in runner.tell([frame]) if not isinstance(output, Batch))
@@ -109,6 +101,18 @@ class Replay:
         told.findings += sum(1 for output in outputs if isinstance(output, Finding))
         told.decisions += sum(1 for output in outputs if isinstance(output, Decision))
         return outputs
+
+    def runner_of(self, partition: int) -> Runner:
+        """Return the engine of a partition, made where it is missing."""
+        runner = self.runners.get(partition)
+        if runner is None:
+            runner = self.runners[partition] = self.new_runner(partition, fleet=self.fleet)
+        return runner
+
+    def new_runner(self, partition: int, *, fleet: bool) -> Runner:
+        """Return an engine that knows nothing, under this replay's thresholds."""
+        pinned = self.thresholds is not None
+        return Runner(partition, self.thresholds, code_digest=code_digest(), pinned=pinned, fleet=fleet)
 
     def note(self, record: LogRecord) -> Told:
         """Count a record that is fed; return what has been read and found so far."""

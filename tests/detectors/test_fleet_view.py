@@ -60,5 +60,7 @@ def test_a_finding_is_remembered_until_it_closes() -> None:
     picture.fleet.take(FindingFrame(0, 8, 2, replace(opened, state=FindingState.UPDATED, title="u")))
     assert [("u", 7)] == [(known.finding.title, known.evidence.offset) for known in picture.fleet.open.values()]
 
+    assert (["u"], []) == ([known.title for known in picture.fleet.open_in("c1")], picture.fleet.open_in("c2"))
+
     picture.fleet.take(FindingFrame(0, 9, 3, replace(opened, state=FindingState.CLOSED)))
-    assert {} == picture.fleet.open
+    assert ({}, {}) == (picture.fleet.open, picture.fleet.ids_of)

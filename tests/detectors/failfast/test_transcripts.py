@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 
 from detectors.failfast.words import utc
-from detectors.frames import BatchFrame
 from schemas.outputs import Finding
 from schemas.source import GuestEvent, MaintenanceEvent
 from schemas.telemetry import HostRow, Row
-from streams.engine.runner import Runner, TelemetryFrame
 from tests.golden import assert_golden
 from tests.kit import Log, vm
+from tests.transcripts import transcript
 
 GOLDEN = Path(__file__).parent / "golden"
 OURS = ("start_failure", "start_stall", "guest_timeout", "server_hi", "fault_class", "healing_cascade")
@@ -105,28 +104,6 @@ STORIES: dict[str, Callable[[], Log]] = {
 }
 
 
-def transcript(title: str, log: Log) -> str:
-    """Return the records and what each brought, a line each."""
-    runner = Runner(0, only=OURS)
-    lines = [title, ""]
-    for frame in log.frames:
-        findings = [output for output in runner.feed([frame]) if isinstance(output, Finding)]
-        said = records(frame)
-        if findings and not said:
-            said = [f"{utc(frame.at_ms)} {'a beat' if isinstance(frame, BatchFrame) else 'the clocks'}"]
-        lines += said
-        lines += [line for finding in findings for line in told(finding)]
-    return "\n".join(lines) + "\n"
-
-
-def records(frame: TelemetryFrame) -> list[str]:
-    """Return the records of a frame as lines; beats and the inventory are none."""
-    if not isinstance(frame, BatchFrame):
-        return []
-    rows = zip(frame.batch.at_ms, frame.batch.rows, strict=True)
-    return [f"{utc(at_ms)} {line}" for at_ms, row in rows if (line := record(row))]
-
-
 def record(row: Row) -> str:
     """Return a record as a person would say it."""
     if isinstance(row, GuestEvent):
@@ -161,9 +138,12 @@ def test_the_transcript_is_as_it_was(name: str) -> None:
     """Change it only if you know why it changed."""
     story = STORIES[name]
 
-    assert_golden(GOLDEN / f"{name}.txt", transcript((story.__doc__ or "").removeprefix("Return ").strip(), story()))
+    assert_golden(
+        GOLDEN / f"{name}.txt",
+        transcript((story.__doc__ or "").removeprefix("Return ").strip(), story(), OURS, record, told),
+    )
 
 
 def test_power_loss_says_nothing() -> None:
     """Neither of guests, nor of starts."""
-    assert "OPEN" not in transcript("", power_loss())
+    assert "OPEN" not in transcript("", power_loss(), OURS, record, told)

@@ -73,6 +73,20 @@ class Rolling:
         return run(self.log.frames, only=ONLY, runner=runner)
 
 
+def innocent() -> Rolling:
+    """Return a rollout under which all starts fail, as they do without it: the leap day in small."""
+    world = Rolling()
+    for hour in range(1, 24, 2):
+        world.beats(hour, hour + 2).starts(hour + 1.2, world.servers, each=1)
+    world.update(25, world.servers[:20])
+    for hour in (25, 26):
+        for n in range(20):
+            world.start(hour * HOUR_S + n, world.servers[n], f"x{n}", "E_DATE")
+            world.start(hour * HOUR_S + n + 0.5, world.servers[20 + n], f"y{n}", "E_DATE")
+        world.beats(hour + 0.5, hour + 1)
+    return world.beats(27, 28)
+
+
 def guilty(*, servers: int = 40, racks: int = 8, failing: int = 2, past_h: int = 24) -> Rolling:
     """Return a rollout in two steps, whose starts fail while those beside it go well."""
     world = Rolling(servers, racks)

@@ -1,15 +1,15 @@
 """Golden transcript of the leap day's blast in small: test, blast and fix, and what was found of each.
 
-`LEAPWATCH_GOLDEN=write pytest tests/detectors/rollouts/test_blast_transcript.py` writes it anew; review it as a diff.
+How it is written anew, tests/golden.py tells.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from detectors.failfast.words import utc
 from schemas.outputs import Finding
+from tests.golden import assert_golden
 from tests.kit import Log, run, vm
 
 GOLDEN = Path(__file__).parent / "golden" / "blast.txt"
@@ -56,8 +56,4 @@ def told(finding: Finding) -> str:
 def test_the_transcript_is_as_it_was() -> None:
     """Change it only if you know why it changed."""
     text = "\n".join(told(finding) for finding in run(blast().frames, only=OURS)) + "\n"
-    if os.environ.get("LEAPWATCH_GOLDEN") == "write":
-        GOLDEN.parent.mkdir(exist_ok=True)
-        GOLDEN.write_text(text, encoding="utf-8")
-
-    assert GOLDEN.read_text(encoding="utf-8") == text
+    assert_golden(GOLDEN, text)

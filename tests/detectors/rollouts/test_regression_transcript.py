@@ -1,12 +1,10 @@
 """Golden transcripts of verdicts: what was told of a rollout, in the order in which it was.
 
-`LEAPWATCH_GOLDEN=write pytest tests/detectors/rollouts/test_regression_transcript.py` writes them anew; review them as
-a diff.
+How they are written anew, tests/golden.py tells.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,25 +12,12 @@ import pytest
 
 from detectors.failfast.words import utc
 from schemas.outputs import Finding
-from tests.detectors.rollouts.rolling import HOUR_S, Rolling, guilty
+from tests.detectors.rollouts.rolling import Rolling, guilty, innocent
+from tests.golden import assert_golden
 
 GOLDEN = Path(__file__).parent / "golden"
 SHOWN = ("exposed", "exposed_failed", "control", "control_failed", "ratio_low", "ratio_high", "log10_e_guilty",
          "log10_e_apart", "log10_e_cleared")  # fmt: skip
-
-
-def innocent() -> Rolling:
-    """Return a rollout under which all starts fail, as they do without it: the leap day in small."""
-    world = Rolling()
-    for hour in range(1, 24, 2):
-        world.beats(hour, hour + 2).starts(hour + 1.2, world.servers, each=1)
-    world.update(25, world.servers[:20])
-    for hour in (25, 26):
-        for n in range(20):
-            world.start(hour * HOUR_S + n, world.servers[n], f"x{n}", "E_DATE")
-            world.start(hour * HOUR_S + n + 0.5, world.servers[20 + n], f"y{n}", "E_DATE")
-        world.beats(hour + 0.5, hour + 1)
-    return world.beats(27, 28)
 
 
 def written(findings: list[Finding]) -> str:
@@ -53,10 +38,4 @@ def written(findings: list[Finding]) -> str:
 
 @pytest.mark.parametrize(("name", "make"), [("guilty-rollout", guilty), ("innocent-rollout", innocent)])
 def test_a_rollout_is_told_as_it_was(name: str, make: Callable[[], Rolling]) -> None:
-    file = GOLDEN / f"{name}.txt"
-    found = written(make().said())
-    if os.environ.get("LEAPWATCH_GOLDEN") == "write":
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(found, encoding="utf-8")
-
-    assert file.read_text(encoding="utf-8") == found
+    assert_golden(GOLDEN / f"{name}.txt", written(make().said()))
