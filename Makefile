@@ -25,7 +25,9 @@ install: .venv
 
 .venv: $(MARKER)
 
-# Hash-checked from the lock, build tools too, so that the last step needs no registry. The marker is written last:
+# Hash-checked from the lock, build tools too, so that the last step needs no registry. The lock is whole, so nothing is
+# resolved here (an older pip takes `coverage[toml]` for another project than the pinned `coverage`, and refuses the lock
+# as soon as there is a newer one); `pip check` sees to it that nothing is missing. The marker is written last:
 # an install that was interrupted is done again. Compiled here, for where PYTHONDONTWRITEBYTECODE is set nothing else does,
 # and each worker would compile Faust anew: a second of the processor, half of its start. What cannot be compiled
 # (examples, templates) is nothing that we import.
@@ -33,8 +35,9 @@ $(MARKER): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Python >= 3.11 is needed, and $(PYTHON) is %d.%d: make PYTHON=python3.11" % v[:2])'
 	@test -x $(BIN)/python || { echo 'creating $(VENV)'; $(PYTHON) -m venv $(VENV); }
 	@echo 'installing into $(VENV)'
-	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .
+	@$(PIP) check
 	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib schemas detectors streams >/dev/null || :
 	@touch $@
 
