@@ -127,7 +127,7 @@ class Cluster:
     def batch(self, frame: BatchFrame) -> list[Told]:
         """Take a batch of this cluster, or of `*`: fold it, show it to the detectors, obey commands."""
         news = self.picture.fold(frame)
-        outputs: list[Told] = [*self._pass(frame, list(self.detectors))]
+        outputs: list[Told] = [*self._pass(frame)]
         if self.name != EVERYONE:
             self.facts.note(news)
             if (events := passed_on(frame, news)) is not None:
@@ -142,11 +142,11 @@ class Cluster:
     def finding(self, frame: FindingFrame) -> list[Output]:
         """Show a cluster's finding to the detectors of the fleet."""
         self.picture.fleet.take(frame)
-        return self._pass(frame, list(self.detectors))
+        return self._pass(frame)
 
     def clocks(self, frame: ClocksFrame) -> list[Output]:
         """Show a turn of the clocks to the partition's own detectors."""
-        return self._pass(frame, list(self.detectors))
+        return self._pass(frame)
 
     def tell_facts(self, frame: ClocksFrame) -> list[Told]:
         """Return what the fleet engine is told of this cluster in numbers, where it has changed."""
@@ -163,30 +163,34 @@ class Cluster:
 
     def due(self, name: str, frame: DueFrame) -> list[Output]:
         """Ask one detector whose time has come."""
-        outputs = self._pass(frame, [name])
-        detector = self.detectors.get(name)
-        again_ms = detector.next_due_ms() if detector is not None else None
+        outputs = self._pass(frame, name)
+        again_ms = self.detectors[name].next_due_ms()
         if again_ms is not None and again_ms <= frame.due_ms:
             outputs += self._quarantine(name, frame, f"named {again_ms} as due after it was asked at {frame.due_ms}")
         return outputs
 
-    def next_due(self) -> list[tuple[int, int, str]]:
-        """Return (due_ms, place in order, name) of each detector that waits for a time."""
+    def next_due(self, only: str | None = None) -> list[tuple[int, int, str]]:
+        """Return (due_ms, place in order, name) of each detector, or of one, that waits for a time."""
         found = []
         for place, (name, detector) in enumerate(self.detectors.items()):
-            due_ms = detector.next_due_ms()
+            due_ms = detector.next_due_ms() if only is None or name == only else None
             if due_ms is not None:
                 found.append((due_ms, place, name))
         return found
 
-    def _pass(self, frame: Frame, names: list[str]) -> list[Output]:
-        """Give a frame to the detectors named, and what they find to those who follow them, in one pass in order."""
+    def _pass(self, frame: Frame, only: str | None = None) -> list[Output]:
+        """Give a frame to all detectors or to one, and what they find to those who follow, in one pass in order."""
         findings: list[Finding] = []
         outputs: list[Output] = []
+        if only is not None and not (first := self._step(only, self.detectors[only], frame)):
+            # Nearly always nothing is found by a detector that is asked, and nobody else need be.
+            return outputs
         for name, detector in list(self.detectors.items()):
             found: list[Finding] = []
-            if name in names:
+            if only is None:
                 found += self._step(name, detector, frame)
+            elif name == only:
+                found += first
             for known in findings if detector.follows else ():
                 if known.detector in detector.follows:
                     passed = FindingFrame(frame.partition, frame.offset, frame.at_ms, known)

@@ -278,8 +278,10 @@ class Runner:
                 continue
             # These Clocks may be of lanes that lag: the time has come by those of the detector, whatever this stamp.
             at_ms = max(frame.at_ms, due_ms)
-            outputs += cluster.due(name, DueFrame(frame.partition, frame.offset, at_ms, due_ms))
-            self._queue_due(waiting, passed, place, cluster)
+            found = cluster.due(name, DueFrame(frame.partition, frame.offset, at_ms, due_ms))
+            outputs += found
+            # What is found is told to other detectors, which may name a time of their own then.
+            self._queue_due(waiting, passed, place, cluster, None if found else name)
         for cluster in clusters:
             if frame.offset >= cluster.next_offset:
                 outputs += cluster.tell_facts(frame)
@@ -291,12 +293,13 @@ class Runner:
         passed: dict[tuple[int, tuple[str, ...]], int],
         place: int,
         cluster: Cluster,
+        only: str | None = None,
     ) -> None:
-        """Add what of this cluster is due: its time has been passed by every lane of the detector's feeds.
+        """Add what of this cluster (or of one detector) is due: its time has been passed by every lane of its feeds.
 
         `passed`: what is known of that already; it does not change within a turn of the clocks.
         """
-        for due_ms, order, name in cluster.next_due():
+        for due_ms, order, name in cluster.next_due(only):
             if name in cluster.broken:
                 continue
             feeds = cluster.detectors[name].feeds
