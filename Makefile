@@ -7,6 +7,10 @@ BIN := $(VENV)/bin
 MARKER := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?=
+# As many processes as there are processors, up to four: beyond that the tests with a broker, which stay with one of them,
+# are what one waits for. `JOBS=0` runs all in one.
+JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 4 ] && echo $$n || echo 4)
+SIDE_BY_SIDE := -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install .venv test test-full check format demo score faults lock clean
@@ -51,10 +55,10 @@ format: .venv
 	$(BIN)/ruff format .
 
 test: check
-	$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'not slow' $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-full: check
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 # Java and Maven are wanted; the short forms of these tests are part of `make test`.
 faults: .venv

@@ -24,6 +24,7 @@ from schemas import avro_files, framing, json_source
 from schemas.errors import CodecError
 from schemas.outputs import DeadReason
 from schemas.records import BY_NAME, ENUMS, RECORDS, once
+from schemas.source import HostReport
 from schemas.telemetry import Batch
 from schemas.writers import WriterSchemas
 
@@ -105,6 +106,33 @@ def decode_source(data: bytes, allowed: tuple[type[Any], ...], writers: WriterSc
             f"a {type(record).__name__} may not stand here; this topic takes {json_source.listed(allowed)}",
         )
     return record
+
+
+def split_report(data: bytes) -> tuple[HostReport, bytes] | None:
+    """Return a host report without its versions and VMs, and the bytes of those; None where it must be read whole.
+
+    Servers rarely change: whoever has read these bytes before knows what they say. None is what is no report in the
+    current schema, or no record at all: `decode_source` then says what is wrong with it.
+    """
+    header, head = _report_head()
+    if data[:HEADER_BYTES] != header:
+        return None
+    stream = BytesIO(data)
+    stream.seek(HEADER_BYTES)
+    try:
+        return msgspec.convert(fastavro.schemaless_reader(stream, head, None), HostReport), data[stream.tell() :]
+    except UNREADABLE:
+        return None
+
+
+@cache
+def _report_head() -> tuple[bytes, avro_files.Schema]:
+    """Return the header of a host report, and the schema of what stands before its versions and VMs."""
+    schema = avro_files.read(HostReport.__name__)
+    names = [field["name"] for field in schema["fields"]]
+    if names[-2:] != ["versions", "vms"]:
+        raise ValueError(f"HostReport ends in {names[-2:]}: split_report drops what stands behind its versions and VMs")
+    return _writer(HostReport).header, avro_files.parsed({**schema, "fields": schema["fields"][:-2]})
 
 
 def read_datum(data: bytes, start: int, reader: Reader) -> Any:

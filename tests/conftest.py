@@ -39,16 +39,25 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", line)
 
 
-@pytest.hookimpl(trylast=True)
+WEIGHT = pytest.StashKey[int]()
+BROKERS = ("embedded", "real_input", "kafka")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put first what fails fast: tests without a broker, then the embedded one, scenarios, and the real one."""
-    last = ("embedded", "scenarios", "real_input", "kafka")
+    """Put first what fails fast: tests without a broker, then the embedded one, the real one, and scenarios.
 
-    def weight(item: pytest.Item) -> int:
+    Where processes share the tests (`-n`), all that want a broker stay with one of them, for two that wait for workers
+    of their own would measure the machine; each scenario is by itself, and else a file stays together, with its caches.
+    """
+    last = (*BROKERS, "scenarios")
+    for item in items:
         marks = {mark.name for mark in item.iter_markers()} | set(item.path.parts)
-        return max((place for place, name in enumerate(last, 1) if name in marks), default=0)
-
-    items.sort(key=weight)
+        item.stash[WEIGHT] = max((place for place, name in enumerate(last, 1) if name in marks), default=0)
+        group = "brokers" if not marks.isdisjoint(BROKERS) else str(item.path)
+        if "scenarios" not in marks:
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.stash[WEIGHT])
 
 
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:

@@ -243,13 +243,19 @@ def test_a_person_may_close_any_of_its_findings(name: str) -> None:
         batch = Batch(cluster, "operator", "operator", "id", 0, (0,), (at_ms,), (command,))
         frame = dataclasses.replace(log(seed)[0], offset=place, at_ms=at_ms, batch=batch)  # type: ignore[arg-type]
         whole = [*log(seed)[: place + 1], frame, *log(seed)[place + 1 :]]
-        records = [f for f in Runner(0).feed(whole) if isinstance(f, Finding) and f.id == opened.id]
+        found = Runner(0, only=_heard_by(name)).feed(whole)
+        records = [f for f in found if isinstance(f, Finding) and f.id == opened.id]
         if [FindingState.OPEN, FindingState.CLOSED] == [f.state for f in records] and records[-1].at_ms < at_ms:
             continue
 
         assert FindingState.CLOSED == records[-1].state, opened.title
         assert 1 == sum(f.state == FindingState.CLOSED for f in records), opened.title
         assert f"{word} by ada: known" == records[-1].close_reason
+
+
+def _heard_by(name: str) -> list[str]:
+    """Return a detector with all that it hears of others: alone with them it finds what it finds among all."""
+    return [name, *(above for followed in registry()[name].follows for above in _heard_by(followed))]
 
 
 @every_detector

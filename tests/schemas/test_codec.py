@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas import avro_files, codec
-from schemas.codec import decode, decode_source, encode
+from schemas.codec import decode, decode_source, encode, split_report
 from schemas.errors import CodecError, RegistryAway
 from schemas.inventory import Server
 from schemas.json_source import to_json
@@ -65,6 +65,25 @@ def test_apaches_avro_reads_and_writes_the_same_bytes(record: type[Any], data: s
 
     assert ours[10:] == written.getvalue()
     assert datum == read
+
+
+@given(of_record(HostReport), of_record(HostReport))
+def test_a_report_splits_into_what_changes_and_what_it_says_of_versions_and_vms(
+    one: HostReport, other: HostReport
+) -> None:
+    split = split_report(encode(one))
+    alike = split_report(encode(replace(other, versions=one.versions, vms=one.vms)))
+    assert split is not None
+    assert alike is not None
+
+    assert replace(one, versions=None, vms=None) == split[0]
+    assert encode(one).endswith(split[1])
+    assert split[1] == alike[1]
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", encode(EVENT), encode(BEAT)[:30], encode(BEAT)[:10] + b"\xff" * 40])
+def test_what_is_no_report_is_left_to_be_read_whole(data: bytes) -> None:
+    assert split_report(data) is None
 
 
 @given(of_record(Batch))

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from schemas.codec import encode
 from schemas.columns import pack_vms
 from schemas.commands import ConfigChanged, Release, StartEvent
 from schemas.errors import RegistryAway
 from schemas.inventory import InventoryComplete, Region, Removed, Server, Service, Subscription, Vm
 from schemas.outputs import DeadLetter, DeadReason
-from schemas.source import Pulse
+from schemas.source import Pulse, VmReport
 from schemas.telemetry import HostRow
 from streams.intake.checks import DEAD_MAX_BYTES, Checks, Limits, RawRecord, inventory_key
 from streams.kafka.partition import lane_of
@@ -36,6 +39,35 @@ def test_a_host_report_becomes_a_row_with_its_vms_packed() -> None:
         CLUSTER,
         HostRow("server-1", "boot-1", "run-1", 7, 7, T0, 60, "READY", {"ha": "1"}, pack_vms(VMS)),
     ) == row
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([None, (), VMS, VMS[:1], (VMS[0], VMS[0]), (VmReport("", 1, "READY"),)]),
+            st.sampled_from([None, {}, {"ha": "1"}, {"ha": "\x00"}]),
+            st.sampled_from([{}, {"server": "server-2"}, {"server": ""}, {"full_seq": 9}, {"cluster": "cluster-b"}]),
+            st.sampled_from([b"", b"\x00", b"junk"]),
+        ),
+        max_size=8,
+    )
+)
+def test_what_a_lane_has_seen_changes_no_judgement(reports: list[Any]) -> None:
+    """Known versions and VMs are not read again; what is wrong with a report is seen all the same."""
+    lane = Checks(place())
+    for vms, versions, changes, behind in reports:
+        record = raw(encode(report(vms=vms, versions=versions, **changes)) + behind)
+
+        assert Checks(place()).judge(record) == lane.judge(record)
+
+
+def test_what_is_remembered_of_reports_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.intake.checks.TOLD_MOST_BYTES", 1_000)
+    lane = Checks(place())
+    for n in range(100):
+        lane.judge(raw(report(vms=(VmReport(f"vm-{n}", 1, "READY"),))))
+
+    assert 0 < sum(map(len, lane.told)) == lane.told_bytes <= 1_000
 
 
 def test_other_records_are_rows_themselves() -> None:
