@@ -70,6 +70,9 @@ class IncidentView:
     explanation: str = ""
     common: bool = False
     """Named by `common_cause`: its words are those of the incident."""
+    words_of: str = ""
+    """The common cause whose words they are: while it is open, one that is found later adds what it found alone. A
+    fault that agents report is soon seen as silence too, and its name says more."""
     clusters: dict[str, int] = field(default_factory=dict)
     """Cluster to when its first finding opened, in order of arrival."""
     open: dict[str, OpenFinding] = field(default_factory=dict)
@@ -186,8 +189,10 @@ class Incidents:
             if part is not whole:
                 self._merge(whole, part)
         whole.common = True
-        whole.title, whole.severity, whole.explanation = finding.title, finding.severity, finding.explanation
-        whole.cause = cause_of(finding) or whole.cause
+        if whole.words_of in (finding.id, "") or whole.words_of not in whole.open:
+            whole.words_of = finding.id
+            whole.title, whole.severity, whole.explanation = finding.title, finding.severity, finding.explanation
+            whole.cause = cause_of(finding) or whole.cause
         if finding.id not in self.by_finding:
             whole.total += 1
         self._heard(whole, finding)

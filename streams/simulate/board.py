@@ -11,10 +11,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from schemas.fleet import Incident, IncidentState
 from schemas.outputs import Decision, DecisionState, Finding, FindingState, Severity, Verdict
 from streams.simulate.quantity import utc
 
 NEWEST_KEPT = 9
+INCIDENTS_SHOWN = 8
+ACTIONS_SHOWN = 4
 LEAP_DAY_MS = 1_330_473_600_000
 """2012-02-29T00:00:00Z, when the bug was set off."""
 HISTORY = {
@@ -24,6 +27,7 @@ HISTORY = {
     "hi_forecast": "nobody foresaw it",
     "server_hi": "75 min",
     "hi_threshold": "75 min, and the first that anybody heard of it",
+    "common_cause": "2 h 55 min until management was disabled everywhere",
     "healing_cascade": "told only in the analysis, days later",
     "decision": "75 min, cluster by cluster; everywhere by hand, after 2 h 55 min",
 }
@@ -64,6 +68,8 @@ class Board:
     first: dict[tuple[str, str], Finding] = field(default_factory=dict)
     """The first warning of each detector in each cluster, and the first conclusion of fault_class."""
     decisions: dict[str, Decision] = field(default_factory=dict)
+    incidents: dict[str, Incident] = field(default_factory=dict)
+    """As they stand, by id."""
     findings: int = 0
     told: int = 0
     """How many findings and decisions came into `newest`."""
@@ -75,8 +81,11 @@ class Board:
         """Return an empty board for clusters of (servers, brake)."""
         return cls(title, {name: Standing(servers, brake) for name, (servers, brake) in sizes.items()})
 
-    def take(self, output: Finding | Decision, after_s: float = 0.0) -> None:
-        """Note one record of `findings` or `decisions`, `after_s` seconds after the command."""
+    def take(self, output: Finding | Decision | Incident, after_s: float = 0.0) -> None:
+        """Note one record of `findings`, `decisions` or `incidents`, `after_s` seconds after the command."""
+        if isinstance(output, Incident):
+            self.incidents[output.id] = output
+            return
         if isinstance(output, Decision):
             self.decisions[output.id] = output
             self._tell(output)
@@ -169,6 +178,26 @@ class Board:
             also = f", then {len(more)} more" if more else ""
             rows.append((first.at_ms, f"{line_of(first)}{also}: {first.reason}", HISTORY["decision"], "magenta"))
         return rows
+
+    def incidents_table(self) -> Table:
+        """Return the incidents that go on, loudest first: what somebody who comes now would read."""
+        table = Table(title="What one would tell: `leapwatch incidents list`", expand=True, show_lines=True)
+        table.add_column("since", no_wrap=True)
+        table.add_column("clusters", justify="right", no_wrap=True)
+        table.add_column("incident", ratio=3)
+        table.add_column("what is done or advised", ratio=2)
+        loud = list(_STYLE)
+        known = [each for each in self.incidents.values() if each.state != IncidentState.RESOLVED]
+        known.sort(key=lambda each: (loud.index(Severity(each.severity)), each.opened_ms))
+        for incident in known[:INCIDENTS_SHOWN]:
+            actions = "\n".join(incident.actions[:ACTIONS_SHOWN])
+            since = utc(incident.opened_ms)[11:19]
+            table.add_row(
+                since, str(len(incident.clusters)), incident.title, actions, style=_STYLE[Severity(incident.severity)]
+            )
+        if len(known) > INCIDENTS_SHOWN:
+            table.caption = f"and {len(known) - INCIDENTS_SHOWN} more"
+        return table
 
     def last_words(self) -> str:
         """Return what to say when all is over."""

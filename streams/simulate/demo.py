@@ -1,6 +1,7 @@
 """The demo: a scenario at high speed through the whole path, on a broker of its own, with a board that shows findings.
 
-Source topics, intake worker, `telemetry`, engine worker, findings: the same processes that a fleet would run. All that
+Source topics, intake worker, `telemetry`, engine worker, findings; `fleet`, fleet worker, incidents: the same processes
+that a fleet would run. All that
 it makes lies in one temporary folder and in child processes, and goes with it, on Ctrl-C too.
 """
 
@@ -33,11 +34,15 @@ from streams.simulate.pace import Pace, begin_ms, lanes_of, quiet_until_ms
 from streams.simulate.scenario import Scenario
 from streams.simulate.stage import LANES, Stage
 
-OUTPUTS = ("findings", "decisions", "progress")
+OUTPUTS = ("findings", "decisions", "incidents", "progress")
+FLEET_PROGRESS = "fleet-progress"
+FLEET = "fleet"
 BEGIN_LIMIT_S = 60.0
 """How long the workers may take until they judge."""
 END_LIMIT_S = 60.0
 """How long the end of the scenario may stay unjudged after it was sent."""
+FLEET_LIMIT_S = 20.0
+"""How long the fleet engine may lag behind at the end; it begins when the first finding is there, to delay none."""
 REFRESH_S = 0.1
 BREATH = 200
 """Messages made between two looks at the loop."""
@@ -59,6 +64,8 @@ def play(scenario: Scenario, stage: Stage, *, speed: float, started_s: float, co
     playing = _Play.of(scenario, stage, speed, started_s)
     asyncio.run(_show(playing, shown))
     shown.print(playing.board.summary())
+    if playing.board.incidents:
+        shown.print(playing.board.incidents_table())
     shown.print(playing.board.last_words(), highlight=False)
 
 
@@ -77,6 +84,8 @@ class _Play:
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when all have; before that nothing is sent."""
     watermarks: dict[tuple[str, int], int] = field(default_factory=dict)
+    fleet_watermarks: dict[tuple[str, int], int] = field(default_factory=dict)
+    """How far the engines have told the fleet engine, and it has judged."""
 
     @classmethod
     def of(cls, scenario: Scenario, stage: Stage, speed: float, started_s: float) -> _Play:
@@ -88,8 +97,11 @@ class _Play:
         board.trigger_ms = quiet_ms
         return cls(scenario, stage, config, board, Pace(speed, quiet_ms), started_s)
 
-    def take(self, output: Any) -> None:
-        """Note what the engine wrote."""
+    def take(self, topic: str, output: Any) -> None:
+        """Note what the engines wrote."""
+        if topic == FLEET_PROGRESS:
+            self.fleet_watermarks = lanes_of(output.watermarks)
+            return
         if not isinstance(output, Progress):
             self.board.take(output, time.monotonic() - self.started_s)
             return
@@ -107,6 +119,12 @@ class _Play:
         """Tell whether everything has been judged to the scenario's end."""
         places = [(feed, lane) for feed in TELEMETRY_FEEDS for lane in range(LANES)]
         return all(self.watermarks.get(place, -1) >= self.scenario.end_ms for place in places)
+
+    @property
+    def fleet_judged(self) -> bool:
+        """Tell whether the fleet engine, where it runs, has judged to the scenario's end too."""
+        told = self.fleet_watermarks.values()
+        return not self.stage.runs(FLEET) or (len(told) >= LANES and min(told) >= self.scenario.end_ms)
 
 
 async def _show(play: _Play, console: Console) -> None:
@@ -134,9 +152,11 @@ async def _watch(play: _Play, consumer: Any, live: Any, feeding: asyncio.Task[No
         fetched = await consumer.getmany(timeout_ms=int(REFRESH_S * 1000), max_records=5_000)
         for records in fetched.values():
             for record in records:
-                play.take(decode(record.value))
+                play.take(record.topic, decode(record.value))
         live.update(play.board.render(), refresh=True)
         play.stage.alive()
+        if play.board.first_finding_s is not None and not play.stage.runs(FLEET):
+            play.stage.start(FLEET)
         now_s = time.monotonic()
         if not play.board.at_ms and now_s - play.started_s > BEGIN_LIMIT_S:
             logs = "\n".join(f"{role}:\n{play.stage.tail(role)}" for role, _, _ in play.stage.workers)
@@ -145,7 +165,7 @@ async def _watch(play: _Play, consumer: Any, live: Any, feeding: asyncio.Task[No
         if feeding.done():
             feeding.result()
             sent_s = sent_s or now_s
-            if play.judged:
+            if play.judged and (play.fleet_judged or now_s - sent_s > FLEET_LIMIT_S):
                 return
             if now_s - sent_s > END_LIMIT_S:
                 msg = f"the engine did not judge to the scenario's end within {END_LIMIT_S:.0f} s"
@@ -197,7 +217,7 @@ def bounded(messages: Iterable[Sent]) -> Iterator[Sent]:
 
 @contextlib.asynccontextmanager
 async def _outputs(bootstrap: str) -> AsyncIterator[Any]:
-    """Give a reader of findings, decisions and progress from their beginning."""
+    """Give a reader of all that is shown, and of progress, from their beginning."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         enable_auto_commit=False,
@@ -208,6 +228,7 @@ async def _outputs(bootstrap: str) -> AsyncIterator[Any]:
     await consumer.start()
     try:
         places = [TopicPartition(topic, lane) for topic in OUTPUTS for lane in range(LANES)]
+        places.append(TopicPartition(FLEET_PROGRESS, 0))
         consumer.assign(places)
         for place in places:
             consumer.seek(place, 0)

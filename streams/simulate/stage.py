@@ -20,6 +20,7 @@ from streams.kafka.topics import apply_embedded, wanted
 
 LANES = 4
 ROLES = ("intake", "engine")
+"""Those that begin at once; others are started by whoever plays."""
 GENTLY_S = 5.0
 """Seconds in which a worker may end by itself before it is killed."""
 TAIL_LINES = 15
@@ -86,6 +87,10 @@ class Stage:
                 env=environment,
             )
             self.workers.append((role, process, log))
+
+    def runs(self, role: str) -> bool:
+        """Tell whether a worker of this role was started."""
+        return any(known == role for known, _, _ in self.workers)
 
     def alive(self) -> None:
         """Raise StageError where a worker has ended."""

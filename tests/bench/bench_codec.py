@@ -1,7 +1,7 @@
 """What the codec costs a host report: `python -m tests.bench.bench_codec`.
 
 Prints microseconds to encode and decode a beat and a full report of 20 VMs, and how our way of writing stands to
-fastavro's own, which validates a whole array to find that it is no null.
+fastavro's own, which validates a whole array to find that it is no null. `as before`: the same VMs as last time.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import timeit
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import fastavro
@@ -42,13 +43,20 @@ def main() -> None:
     def plain(record: HostReport) -> None:
         fastavro.schemaless_writer(io.BytesIO(), schema, datum(record))
 
-    for name, full in (("beat", False), ("full report", True)):
+    def anew(record: HostReport) -> None:
+        encode(replace(record, vms=record.vms and (*record.vms,)))
+
+    for name, full, writing in (
+        ("beat", False, encode),
+        ("full, as before", True, encode),
+        ("full, new VMs", True, anew),
+    ):
         record = report(full=full)
         data = encode(record)
-        ours = cost_us(partial(encode, record))
+        ours = cost_us(partial(writing, record))
         share = ours / cost_us(partial(plain, record))
         read = cost_us(partial(decode, data))
-        print(f"{name:12}{len(data):6} bytes  encode {ours:6.1f} us ({share:.2f} of plain)  decode {read:6.1f} us")
+        print(f"{name:16}{len(data):6} bytes  encode {ours:6.1f} us ({share:.2f} of plain)  decode {read:6.1f} us")
 
 
 if __name__ == "__main__":

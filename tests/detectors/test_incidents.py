@@ -105,6 +105,26 @@ def test_a_common_cause_makes_one_of_the_incidents_of_its_clusters() -> None:
     assert 9_001 == whole.resolved_ms
 
 
+def test_the_words_are_those_of_the_first_common_cause_while_it_is_open() -> None:
+    """What agents report is soon seen as silence too, and its name says more."""
+
+    def common(name: str, at_ms: int, clusters: str, signature: str) -> Finding:
+        facts = {"family": "starts", "clusters": clusters}
+        return finding(name, "common_cause", "", at_ms, facts=facts, subject=Subject(signature=signature))
+
+    reported, silent = common("w", 3_000, "c1, c2", "s:E"), common("n", 4_000, "c1, c2, c3", "no contact")
+    incidents = taken(finding("a"), finding("b", cluster="c2"), finding("c", cluster="c3"), reported, silent)
+    whole = next(iter(incidents.known.values()))
+    assert ("of w", ["c1", "c2", "c3"]) == (whole.title, list(whole.clusters))
+
+    incidents.take(dataclasses.replace(reported, state=FindingState.UPDATED, at_ms=5_000, title="of w, worse"))
+    incidents.take(dataclasses.replace(silent, state=FindingState.UPDATED, at_ms=6_000))
+    assert "of w, worse" == whole.title
+    incidents.take(closed("w", 7_000, "common_cause", ""))
+    incidents.take(dataclasses.replace(silent, state=FindingState.UPDATED, at_ms=8_000))
+    assert ("of n", "no contact") == (whole.title, whole.cause)
+
+
 def test_incidents_are_bounded_what_is_over_goes_first() -> None:
     incidents = taken(finding("a", cluster="first"), closed("a", 2_000, cluster="first"))
     for n in range(INCIDENTS_KEPT):

@@ -81,6 +81,15 @@ def test_a_report_splits_into_what_changes_and_what_it_says_of_versions_and_vms(
     assert split[1] == alike[1]
 
 
+@given(of_record(HostReport), of_record(HostReport), st.booleans())
+def test_vms_written_before_are_the_same_bytes(one: HostReport, other: HostReport, alike: bool) -> None:
+    """By their identity: the very same tuple, told with the same versions or with others."""
+    again = replace(other, vms=one.vms, versions=one.versions if alike else other.versions)
+    encode(one)
+
+    assert codec._encode(again) == encode(again)
+
+
 @pytest.mark.parametrize("data", [b"", b"{}", encode(EVENT), encode(BEAT)[:30], encode(BEAT)[:10] + b"\xff" * 40])
 def test_what_is_no_report_is_left_to_be_read_whole(data: bytes) -> None:
     assert split_report(data) is None

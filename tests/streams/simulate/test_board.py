@@ -4,8 +4,9 @@ import io
 
 from rich.console import Console
 
+from schemas.fleet import Incident
 from schemas.outputs import Decision, DecisionState, Finding, FindingState, Severity, Subject
-from streams.simulate.board import LEAP_DAY_MS, NEWEST_KEPT, Board, Lines, after_trigger, line_of
+from streams.simulate.board import INCIDENTS_SHOWN, LEAP_DAY_MS, NEWEST_KEPT, Board, Lines, after_trigger, line_of
 
 
 def board() -> Board:
@@ -52,6 +53,30 @@ def test_servers_in_hi_and_time_outs_count_while_their_findings_are_open() -> No
     assert {"s1"} == made.clusters["c1"].investigated
     assert {"v1"} == made.clusters["c1"].time_outs
     assert "1 of 50" in shown(made)
+
+
+def incident(number: int, severity: str = Severity.WARNING, **changes: object) -> Incident:
+    fields = {"title": f"incident {number}", "opened_ms": LEAP_DAY_MS + number, "at_ms": LEAP_DAY_MS}
+    return Incident(**({"id": f"i{number}", "state": "OPEN", "severity": severity, **fields} | changes))  # type: ignore[arg-type]
+
+
+def test_incidents_that_go_on_are_told_as_they_stand_loudest_first() -> None:
+    made = board()
+    made.take(incident(50))
+    made.take(incident(50, Severity.CRITICAL, state="RESOLVED"))
+    for number in range(INCIDENTS_SHOWN + 1):
+        made.take(incident(number, clusters=("c1",)))
+    made.take(incident(0, title="it has grown", clusters=("c1", "c2"), actions=("pause-create *: PROPOSED",)))
+    made.take(incident(99, Severity.CRITICAL))
+    console = Console(width=120, file=io.StringIO(), force_terminal=False)
+    console.print(made.incidents_table())
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+
+    assert said.index("incident 99") < said.index("it has grown") < said.index("incident 1 ")
+    assert "pause-create *: PROPOSED" in said
+    assert "and 2 more" in said
+    assert "incident 0" not in said
+    assert "incident 50" not in said
 
 
 def test_the_forecast_stands_until_it_is_closed() -> None:

@@ -119,6 +119,8 @@ def test_a_demo_finds_the_fault_invents_no_silence_and_leaves_nothing(demo: Demo
     assert "start_failure: 3 VMs on" in said
     assert "What was found, when" in said
     assert "2 h 38 min" in said
+    assert "common_cause: " in said
+    assert "leapwatch incidents list" in said
     assert "the first warning stood on the screen" in said
     assert not {"blind", "host_silence", "cluster_dark"} & set(said.replace(":", " ").split())
     assert [] == demo.left()
