@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from detectors.contract import registry
@@ -184,17 +187,28 @@ def _note_reboots(frame: BatchFrame, reboots: dict[str, bool]) -> None:
             reboots[row.event_id] = bool(row.planned)
 
 
-def score_scenario(scenario: Scenario, options: Options) -> Result:
-    """Return one scenario, judged; clusters run side by side in processes of their own."""
+def run_clusters(scenario: Scenario, options: Options, done: Callable[[], None]) -> list[Outcome]:
+    """Return what comes of each cluster, in their order, side by side in processes of their own; `done` after each."""
+    jobs = [(scenario, name, options, place) for place, (name, _) in enumerate(scenario.instances())]
+    outcomes: list[Outcome] = []
+    if options.processes == 1 or len(jobs) == 1:
+        for job in jobs:
+            outcomes.append(run_cluster(*job))
+            done()
+        return outcomes
+    # A fresh interpreter each: no lock or thread of this process is copied into them.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(options.processes, len(jobs)), mp_context=context) as pool:
+        running = [pool.submit(run_cluster, *job) for job in jobs]
+        for _ in as_completed(running):
+            done()
+        return [future.result() for future in running]
+
+
+def score_scenario(scenario: Scenario, options: Options, done: Callable[[], None] = lambda: None) -> Result:
+    """Return one scenario, judged; `done` is called after each cluster."""
     instances = scenario.instances()
-    jobs = [(scenario, name, options, place) for place, (name, _) in enumerate(instances)]
-    if options.processes > 1 and len(jobs) > 1:
-        # A fresh interpreter each: no lock or thread of this process is copied into them.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(options.processes, len(jobs)), mp_context=context) as pool:
-            outcomes = list(pool.map(run_cluster, *zip(*jobs, strict=True)))
-    else:
-        outcomes = [run_cluster(*job) for job in jobs]
+    outcomes = run_clusters(scenario, options, done)
     ledger = Ledger()
     for outcome in outcomes:
         ledger.merge(outcome.ledger)
@@ -251,7 +265,10 @@ def score(paths: Sequence[str | Path], options: Options = Options(), console: Co
         return 2
     code = 0
     for scenario in scenarios:
-        result = score_scenario(scenario, options)
+        clusters = len(scenario.instances())
+        with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+            task = progress.add_task(f"{scenario.name}, {clusters} clusters", total=clusters)
+            result = score_scenario(scenario, options, partial(progress.advance, task))
         code = max(code, exit_code(result.rows))
         if options.json:
             told = as_json(result, only_failed=options.only_failed)

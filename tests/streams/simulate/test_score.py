@@ -15,7 +15,7 @@ from streams.engine.frames import frame_of
 from streams.simulate.ledger import Ledger
 from streams.simulate.load import load, loads
 from streams.simulate.scenario import Size
-from streams.simulate.score import Options, Outcome, log_of, run_cluster, score, sized
+from streams.simulate.score import Options, Outcome, log_of, run_cluster, run_clusters, score, sized
 
 HERE = Path(streams.simulate.__file__).parent
 ENGINE_USERS = {"score.py", "rollout_log.py", "rollout_score.py", "score_causes.py"}
@@ -81,6 +81,17 @@ def test_reboots_are_counted_once_however_often_they_are_told() -> None:
     outcome = run_cluster(scenario, "north-1", Options())
 
     assert outcome.ledger.count("reboot_planned") == outcome.counts["reboot_planned"] > 0
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_clusters_come_in_their_order_and_each_is_told_of(processes: int) -> None:
+    """Side by side the second may be done first."""
+    scenario = load("lag").with_size(clusters=2, servers=4, vms=1)
+    done: list[None] = []
+    outcomes = run_clusters(scenario, Options(processes=processes), lambda: done.append(None))
+
+    assert [name for name, _ in scenario.instances()] == [outcome.cluster for outcome in outcomes]
+    assert 2 == len(done)
 
 
 def test_quick_full_and_chosen_sizes() -> None:
