@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from detectors.contract import UPDATE_EVERY_MS, Detector
+from detectors.crowds import CrowdDetector
 from detectors.failfast.lives import FEEDS
-from detectors.failfast.words import utc
+from detectors.failfast.words import counted, listed, minutes, utc
 from detectors.frames import BatchFrame, DueFrame, Frame
 from detectors.picture import Picture, VmView
 from detectors.rollouts.covers import Cover, cover_of
-from detectors.rollouts.late_words import DomainStart, domain_said, one_said, together_said
 from detectors.rollouts.lifeline import seen_to_start
 from detectors.rollouts.vm_waits import Wait, WaitState, first
-from schemas.outputs import Finding, Severity, Subject
+from schemas.outputs import Evidence, Finding, Severity, Subject
 from schemas.source import MaintenanceEvent, MaintenanceKind
 
 _CUT = "\x1f"
-UPDATE = f"update{_CUT}"
-"""How keys begin of what tells of all VMs of an update, by its rollout or its event."""
 TURNS_MOST = 1024
 """Starts of update domains remembered until every lane has passed them; the oldest go."""
 LEFT = "it no longer runs"
@@ -37,6 +36,18 @@ class Config:
 
 
 @dataclass(slots=True)
+class DomainStart:
+    """An UD_STARTED."""
+
+    at_ms: int
+    rollout: str
+    group: str
+    update_domain: int
+    event_id: str
+    evidence: Evidence
+
+
+@dataclass(slots=True)
 class ReadyState(WaitState):
     """Starts not READY yet, by VM too; starts of update domains not judged yet; who is out of those that opened."""
 
@@ -48,30 +59,28 @@ class ReadyState(WaitState):
     """VM with waits to the group under which it stands there."""
     domains: dict[str, DomainStart] = field(default_factory=dict)
     out: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Key of an open finding of an update, or of a rollout's domains, to the VMs that are still out; each with the
-    stamp of its start-up, or of the last UD_STARTED that did not wait for it."""
+    """Key of the open finding of a rollout's domains to the VMs that are still out, each with the stamp of the last
+    UD_STARTED that did not wait for it."""
     judged: dict[str, tuple[int, int]] = field(default_factory=dict)
     """VM to incarnation and stamp of its newest start that was judged: who recycles soon has more starts than the
     picture keeps (`views.STARTS_KEPT`). Forgotten with the VM."""
 
 
-class ReadyOverdue(Detector[Config, ReadyState]):
+class ReadyOverdue(CrowdDetector[Config, ReadyState]):
     """Finds VMs not READY 30 minutes after their update's start-up began, and update domains that start meanwhile.
 
     Rule for a VM: it has not been READY, by its own word or its host agent's, within `limit_s` of observed time from
     the first start of a new incarnation within an update or reimage of it, or a planned reboot or update of its server
     (or `slack_s` after its end). Starts that follow within the same update are part of the same start-up: who recycles
     is not READY. Time stands while a feed has a gap and while the server is not heard. `opened_ms` is the moment of
-    the limit. It ends with READY, or when the VM leaves. Of each VM an info finding; 10 s after the first of them
-    one warning for the update (the rollout in this cluster; what belongs to none, by its event) tells how many there
-    are, until none is.
+    the limit. It ends with READY, or when the VM leaves.
 
     Rule for update domains: UD_STARTED of a rollout, of one group or of the servers, while VMs that the same rollout
     restarted in another domain are not READY: several instances are out at once, which update domains exist to
     prevent (seed 002, "you may have multiple role instances taken out of service at the same time"). One finding for
     each rollout and group, which tells of the newest domain. It ends when all these are READY or gone.
 
-    What an update takes in its time is no finding.
+    Each VM is an info finding, and one warning a rollout counts them; what an update takes in its time is none.
     """
 
     Config = Config
@@ -79,16 +88,25 @@ class ReadyOverdue(Detector[Config, ReadyState]):
     state_version = 2
     memory_s = 3 * 3600
     feeds = FEEDS
+    crowd_advice = (
+        "Neither they nor their host agents have said READY. The update goes on with its next domain all the same, and "
+        "then several instances are out at once: hold it. Most often a start-up task or OnStart fails when it runs a "
+        "second time, or finds its changes gone with the reimaged disk (seed 002): their owners should look there "
+        "first. Where they fail with one signature, start_failure tells."
+    )
 
-    def step(self, frame: Frame, picture: Picture) -> list[Finding]:
+    def crowd_words(self, many: bool) -> str:
+        """Return what is said of one, or of many."""
+        are, their = ("are", "their") if many else ("is", "its")
+        return f"{are} not READY {minutes(self.config.limit_s)} after {their} start-up began"
+
+    def judge(self, frame: Frame, picture: Picture) -> list[Finding]:
         """Return who is late, which domain did not wait, and what is over."""
         if isinstance(frame, DueFrame):
             findings: list[Finding] = []
             for key in self.state.deadlines.pop(frame.due_ms):
                 if key in self.state.domains:
                     findings += self._domain(key, frame, picture)
-                elif key.startswith(UPDATE):
-                    findings += self._together(key, frame, picture)
                 else:
                     findings += self._late(key, frame, picture)
             return findings
@@ -123,7 +141,7 @@ class ReadyOverdue(Detector[Config, ReadyState]):
         )
         findings = [found for vm in touched for found in self._close(vm, frame, picture)]
         if news.inventory:
-            for vm in [known for known in state.openings.open if known not in state.out]:
+            for vm in [known for known in state.vms_open() if known not in state.out]:
                 if vm not in picture.vms:
                     findings += state.openings.end(vm, frame, "removed")
         return findings + self._domains_over(touched, frame, picture)
@@ -204,10 +222,10 @@ class ReadyOverdue(Detector[Config, ReadyState]):
             wait.source,
             opened_ms=limit_ms,
             severity=Severity.INFO,
-            title=one_said(wait.vm, wait.server, cover.what, self.config.limit_s),
+            title=f"VM {wait.vm} on {wait.server} is not READY {minutes(self.config.limit_s)} after its start-up "
+            f"began, in {cover.what}",
             explanation=f"Incarnation {wait.incarnation} started at {utc(wait.since_ms)} within {cover.what}; neither "
-            "it nor its host agent has said READY since. The update has a warning of its own, which tells how many "
-            "there are; see also recycling and waiting_for_host of this VM.",
+            "it nor its host agent has said READY since. See also recycling and waiting_for_host of this VM.",
             evidence=(wait.evidence, cover.evidence),
             numbers={"limit_s": self.config.limit_s, "since_ms": wait.since_ms, "starts": _starts(view, wait)},
             facts={
@@ -219,42 +237,7 @@ class ReadyOverdue(Detector[Config, ReadyState]):
                 "update_domain": str(view.update_domain),
             },
         )
-        update = UPDATE + (cover.rollout or cover.event_id)
-        self.state.out.setdefault(update, {})[wait.vm] = wait.since_ms
-        self._soon(update, frame.due_ms)
         return findings + self._close(wait.vm, frame, picture)
-
-    def _soon(self, update: str, at_ms: int) -> None:
-        """Tell of an update again, when what comes with this has come too."""
-        if update not in self.state.deadlines.due:
-            self.state.deadlines.set(update, at_ms + UPDATE_EVERY_MS)
-
-    def _together(self, update: str, frame: DueFrame, picture: Picture) -> list[Finding]:
-        """Tell of all VMs of an update that are late, with one finding."""
-        known = self.state.openings.open
-        singles = [known[vm].finding for vm in sorted(self.state.out.get(update, ())) if vm in known]
-        if not singles:
-            return []
-        first_late = min(singles, key=lambda finding: finding.opened_ms)
-        rollout = first_late.subject.rollout
-        said = together_said(singles, rollout or "")
-        if update in known:
-            told = self.state.openings.update(update, frame, **said)
-            if not told and known[update].finding.title != said["title"]:
-                self._soon(update, frame.due_ms)
-            return told
-        subject = Subject(
-            cluster=picture.cluster, rollout=rollout, signature=None if rollout else update.removeprefix(UPDATE)
-        )
-        return self._open(
-            update,
-            frame,
-            subject,
-            f"late/{first_late.id}",
-            opened_ms=first_late.opened_ms,
-            severity=Severity.WARNING,
-            **said,
-        )
 
     def _begins(self, view: VmView, wait: Wait, cover: Cover) -> bool:
         """Tell whether this is the first start within its cover: it is from there that the time runs.
@@ -314,7 +297,7 @@ class ReadyOverdue(Detector[Config, ReadyState]):
         opening = _CUT.join(("domain", domain.rollout, domain.group))
         known_out = state.out.setdefault(opening, {})
         known_out.update(dict.fromkeys(sorted(out), domain.at_ms))
-        said = domain_said(domain, out, picture)
+        said = _domain_said(domain, out, picture)
         if opening in state.openings.open:
             findings = state.openings.update(opening, frame, at_once=True, **said)
         else:
@@ -347,7 +330,7 @@ class ReadyOverdue(Detector[Config, ReadyState]):
         return None
 
     def _domains_over(self, touched: dict[str, None], frame: Frame, picture: Picture) -> list[Finding]:
-        """Close what tells of an update, or of a domain that ran ahead, when none of its VMs is out any more."""
+        """Close what an update domain ran ahead of, when none of its VMs is out any more."""
         findings: list[Finding] = []
         for key, vms in list(self.state.out.items()):
             if not any(vm in touched or vm not in picture.vms for vm in vms):
@@ -360,10 +343,7 @@ class ReadyOverdue(Detector[Config, ReadyState]):
             self.state.out[key] = left
             if not left:
                 del self.state.out[key]
-                self.state.deadlines.drop(key)
                 findings += self.state.openings.end(key, frame, "all of these VMs are READY, or gone")
-            elif key.startswith(UPDATE):
-                self._soon(key, frame.at_ms)
         return findings
 
 
@@ -389,3 +369,23 @@ def _where(view: VmView, wait: Wait) -> str:
 
 def _starts(view: VmView, wait: Wait) -> int:
     return sum(1 for start in view.starts if start.incarnation >= wait.incarnation)
+
+
+def _domain_said(domain: DomainStart, out: Mapping[str, Wait], picture: Picture) -> dict[str, Any]:
+    """Return title, explanation, evidence, numbers and facts of a domain that did not wait for these VMs."""
+    of = f" of {domain.group}" if domain.group else ""
+    return {
+        "title": f"update domain {domain.update_domain}{of} of rollout {domain.rollout} starts before "
+        f"{counted(len(out), 'VM')} of an earlier one {'is' if len(out) == 1 else 'are'} READY: several instances "
+        "out at once",
+        "explanation": f"UD_STARTED came at {utc(domain.at_ms)}. Not READY since their restart by the same "
+        f"rollout: {listed(out)}. Services with instances in both domains run with fewer than planned; hold the "
+        "rollout until these are READY, or find out what keeps them.",
+        "evidence": (domain.evidence, *(out[vm].evidence for vm in sorted(out))),
+        "numbers": {
+            "vms": len(out),
+            "update_domain": domain.update_domain,
+            "longest_s": (domain.at_ms - min(wait.since_ms for wait in out.values())) / 1000,
+        },
+        "facts": {"vms": listed(out), "services": listed(picture.vms[vm].service for vm in out)},
+    }

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from detectors.contract import Detector, State
+from detectors.crowds import CrowdDetector, CrowdState
 from detectors.failfast.lives import FEEDS, known_until, unheard
 from detectors.failfast.words import listed, minutes, utc
 from detectors.frames import BatchFrame, DueFrame, Frame
@@ -38,7 +38,7 @@ class Config:
     Source: CATALOGUE, recycling."""
 
 
-class Recycling(Detector[Config, State]):
+class Recycling(CrowdDetector[Config, CrowdState]):
     """Finds each VM that starts three times in 15 minutes without ever being READY for five.
 
     Rule: at least `starts` starts, `window_s` or less between the first and the last by their stamps, and READY for
@@ -52,20 +52,32 @@ class Recycling(Detector[Config, State]):
     many starts follow: the picture keeps only the newest of a VM.
 
     It ends when the VM has been READY for `ready_s`, has not started again for `window_s` of observed time, or leaves.
+    Each VM is an info finding, and one warning a rollout counts them.
     """
 
     Config = Config
-    State = State
+    State = CrowdState
+    state_version = 2
     memory_s = 2 * 3600
     feeds = FEEDS
 
-    def step(self, frame: Frame, picture: Picture) -> list[Finding]:
+    crowd_advice = (
+        "Most often a start-up task fails when it runs a second time, or misses what it had put on the disk that an "
+        "update has reimaged (seed 002): hold the update, and let their owners look at WaHostBootstrapper.log."
+    )
+
+    def crowd_words(self, many: bool) -> str:
+        """Return what is said of one, or of many."""
+        recycle = "recycle" if many else "recycles"
+        return f"{recycle}: {self.config.starts} starts or more within {minutes(self.config.window_s)}"
+
+    def judge(self, frame: Frame, picture: Picture) -> list[Finding]:
         """Return who recycles, and who does no more."""
         if isinstance(frame, BatchFrame):
             self._wake(frame, picture)
             if not picture.news.inventory:
                 return []
-            gone = [vm for vm in self.state.openings.open if vm not in picture.vms]
+            gone = [vm for vm in self.state.vms_open() if vm not in picture.vms]
             return [found for vm in gone for found in self.state.openings.end(vm, frame, "removed")]
         if not isinstance(frame, DueFrame):
             return []
@@ -126,7 +138,7 @@ class Recycling(Detector[Config, State]):
             Subject(cluster=picture.cluster, server=last.server, vm=vm),
             last.source,
             opened_ms=last.at_ms,
-            severity=Severity.WARNING,
+            severity=Severity.INFO,
             **said,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from detectors.contract import Detector
+from detectors.crowds import CrowdDetector
 from detectors.failfast.lives import FEEDS, next_start_ms
 from detectors.failfast.words import minutes, utc
 from detectors.frames import BatchFrame, DueFrame, Frame, source_name
@@ -29,7 +29,7 @@ class Config:
     says that the operating system is what stops. Source: our judgement; two agents' records of one event."""
 
 
-class StopOverrun(Detector[Config, WaitState]):
+class StopOverrun(CrowdDetector[Config, WaitState]):
     """Finds each VM whose code takes more than 5 minutes to stop: from STOPPING to STOPPED.
 
     Rule: the guest agent's STOPPED comes more than `limit_s` after its STOPPING, or has not come by then, in observed
@@ -40,15 +40,26 @@ class StopOverrun(Detector[Config, WaitState]):
     the limit.
 
     After five minutes the platform ends the process (seed 002): what its OnStop had left to do is lost, and an update
-    takes longer for all. It ends when the VM has stopped, starts anew or leaves.
+    takes longer for all. It ends when the VM has stopped, starts anew or leaves. Each VM is an
+    info finding, and one warning counts them.
     """
 
     Config = Config
     State = WaitState
+    state_version = 2
     memory_s = 2 * 3600
     feeds = FEEDS
 
-    def step(self, frame: Frame, picture: Picture) -> list[Finding]:
+    crowd_advice = (
+        "STOPPING, and not STOPPED in the time that their OnStop is given: then their processes are ended, whatever "
+        "they had left to do. Their owners should shorten OnStop; whoever updates their servers waits for them."
+    )
+
+    def crowd_words(self, many: bool) -> str:
+        """Return what is said of one, or of many."""
+        return f"{'take' if many else 'takes'} more than {minutes(self.config.limit_s)} to stop"
+
+    def judge(self, frame: Frame, picture: Picture) -> list[Finding]:
         """Return what stops too slowly, and what has stopped."""
         if isinstance(frame, DueFrame):
             keys = self.state.deadlines.pop(frame.due_ms)
@@ -69,7 +80,7 @@ class StopOverrun(Detector[Config, WaitState]):
                 wait = Wait(vm, start.incarnation, start.server, at_ms, source, frame.evidence(index))
                 state.wait(f"{vm}{_CUT}{start.incarnation}{_CUT}host", wait, at_ms + self._limit_ms)
         state.unpark(news)
-        if not state.openings.open:
+        if not state.vms_open():
             return []
         touched = dict.fromkeys(
             [vm for _, vm, _ in news.turns]
@@ -78,7 +89,7 @@ class StopOverrun(Detector[Config, WaitState]):
         )
         findings = [found for vm in touched for found in self._close(vm, frame, picture)]
         if news.inventory:
-            for vm in [known for known in state.openings.open if known not in picture.vms]:
+            for vm in [known for known in state.vms_open() if known not in picture.vms]:
                 findings += state.openings.end(vm, frame, "removed")
         return findings
 
@@ -135,7 +146,7 @@ class StopOverrun(Detector[Config, WaitState]):
             Subject(cluster=picture.cluster, server=wait.server, vm=wait.vm),
             wait.source,
             opened_ms=limit_ms,
-            severity=Severity.WARNING,
+            severity=Severity.INFO,
             title=f"VM {wait.vm} on {wait.server} takes more than {limit} to stop{during}",
             explanation=f"STOPPING since {utc(wait.since_ms)}, and not STOPPED within the {limit} that its OnStop is "
             "given: then its process is ended, whatever it had left to do. The shutdown of its operating system is not "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from detectors.contract import State
+from detectors.crowds import CrowdState
 from detectors.failfast.lives import FEEDS, known_until, start_of, unheard
 from detectors.lanes import FAR_MS
 from detectors.picture import News, Picture, Start
@@ -28,7 +28,7 @@ class Wait:
 
 
 @dataclass(slots=True)
-class WaitState(State):
+class WaitState(CrowdState):
     """What is waited for, by key of the due time."""
 
     waits: dict[str, Wait] = field(default_factory=dict)

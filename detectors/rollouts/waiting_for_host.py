@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from detectors.contract import Detector
+from detectors.crowds import CrowdDetector
 from detectors.failfast.lives import FEEDS, next_start_ms
 from detectors.failfast.words import minutes, utc
 from detectors.frames import BatchFrame, DueFrame, Frame, source_name
@@ -26,7 +26,7 @@ class Config:
     "a 'Waiting for Host' message in the portal that does not change after at least 30 minutes"; CATALOGUE."""
 
 
-class WaitingForHost(Detector[Config, WaitState]):
+class WaitingForHost(CrowdDetector[Config, WaitState]):
     """Finds each VM that its host agent has called WAITING_FOR_HOST for more than 30 minutes, with no change of state.
 
     Rule: the same WAITING_FOR_HOST of one incarnation for longer than `limit_s` of observed time: no other state in
@@ -37,15 +37,27 @@ class WaitingForHost(Detector[Config, WaitState]):
     reached. Where the VM's network is UP it can be reached, "then the problem is almost always due to a failure in the
     startup code" (seed 002): verdict SOFTWARE, fact `at_fault` "start-up code". With the network DOWN or unknown it is
     the host, and a person must recover the VM. The finding follows the network while it is open, and ends with the
-    next change of state, or when the VM starts anew or leaves.
+    next change of state, or when the VM starts anew or leaves. Each VM is an info finding, and one
+    warning counts them.
     """
 
     Config = Config
     State = WaitState
+    state_version = 2
     memory_s = 2 * 3600
     feeds = FEEDS
+    crowd_advice = (
+        "Their host agents call them WAITING_FOR_HOST, and nothing has changed since. Where their network is not up, "
+        "the platform did not bring host or guest OS back: an operator must recover them. Where it is up, their owners "
+        "should look at their start-up code."
+    )
 
-    def step(self, frame: Frame, picture: Picture) -> list[Finding]:
+    def crowd_words(self, many: bool) -> str:
+        """Return what is said of one, or of many."""
+        has, its = ("have", "their") if many else ("has", "its")
+        return f"{has} waited for {its} host for more than {minutes(self.config.limit_s)}"
+
+    def judge(self, frame: Frame, picture: Picture) -> list[Finding]:
         """Return what has waited too long, and what waits no more."""
         if isinstance(frame, DueFrame):
             keys = self.state.deadlines.pop(frame.due_ms)
@@ -60,7 +72,7 @@ class WaitingForHost(Detector[Config, WaitState]):
                 wait = Wait(vm, start.incarnation, start.server, at_ms, source, frame.evidence(index))
                 state.wait(f"{vm}{_CUT}{start.incarnation}{_CUT}{at_ms}", wait, at_ms + self._limit_ms)
         state.unpark(news)
-        if not state.openings.open:
+        if not state.vms_open():
             return []
         touched = dict.fromkeys(
             [vm for _, vm, _ in news.turns]
@@ -71,8 +83,8 @@ class WaitingForHost(Detector[Config, WaitState]):
         for vm, _ in news.network_changes:
             findings += self._network(vm, frame, picture)
         if news.inventory:
-            gone = [vm for vm in state.openings.open if vm not in picture.vms]
-            gone += [vm for vm in state.openings.open if self._server(vm) in news.removed_servers]
+            gone = [vm for vm in state.vms_open() if vm not in picture.vms]
+            gone += [vm for vm in state.vms_open() if self._server(vm) in news.removed_servers]
             for vm in dict.fromkeys(gone):
                 findings += state.openings.end(vm, frame, "removed")
         return findings
@@ -110,7 +122,7 @@ class WaitingForHost(Detector[Config, WaitState]):
             Subject(cluster=picture.cluster, server=wait.server, vm=wait.vm),
             wait.source,
             opened_ms=limit_ms,
-            severity=Severity.WARNING,
+            severity=Severity.INFO,
             evidence=(wait.evidence, *([server.heard_evidence] if server.heard_evidence is not None else [])),
             numbers={"limit_s": self.config.limit_s, "since_ms": wait.since_ms},
             **self._said(wait.vm, wait.server, wait.since_ms, wait.incarnation, view.network),
