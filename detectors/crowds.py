@@ -15,7 +15,7 @@ from detectors.contract import State as BaseState
 from detectors.failfast.words import counted, listed
 from detectors.frames import DueFrame, Frame
 from detectors.picture import Picture
-from schemas.outputs import Finding, Severity, Subject
+from schemas.outputs import Finding, FindingState, Severity, Subject
 
 CROWD = "crowd\x1f"
 """How the keys of warnings begin among the openings, then the rollout; all others are VMs, or the detector's own."""
@@ -27,6 +27,9 @@ class CrowdState(BaseState):
 
     crowds: Deadlines = field(default_factory=Deadlines)
     """When each warning is to be told next, by its key."""
+    members: dict[str, dict[str, bool]] = field(default_factory=dict)
+    """Key of a warning to the VMs of which a finding is open; bounded as those are."""
+    member_of: dict[str, str] = field(default_factory=dict)
 
     def vms_open(self) -> list[str]:
         """Return the keys of what is open that are no warnings of crowds."""
@@ -59,12 +62,9 @@ class CrowdDetector(Detector[C, S]):
         """Return what this frame brings of single VMs, and what is said of all of them."""
         found = self.judge(frame, picture)
         at_ms = frame.due_ms if isinstance(frame, DueFrame) else frame.at_ms
-        for key in dict.fromkeys(CROWD + _rollout(finding) for finding in found if finding.subject.vm is not None):
-            if not self._singles(key):
-                self.state.crowds.drop(key)
-                found += self.state.openings.end(key, frame, "it is over for all of these VMs")
-            elif key not in self.state.crowds.due:
-                self.state.crowds.set(key, at_ms + UPDATE_EVERY_MS)
+        keys = [self._count(one) for one in found if one.subject.vm is not None and one.state != FindingState.UPDATED]
+        for key in dict.fromkeys(keys):
+            found += self._over_or_soon(key, frame, at_ms)
         if isinstance(frame, DueFrame):
             for key in self.state.crowds.pop(frame.due_ms):
                 found += self._tell(key, frame, picture)
@@ -75,15 +75,39 @@ class CrowdDetector(Detector[C, S]):
         known = [due for due in (self.state.deadlines.next_ms(), self.state.crowds.next_ms()) if due is not None]
         return min(known, default=None)
 
-    def _singles(self, key: str) -> list[Finding]:
-        known = self.state.openings.open
-        found = [known[vm].finding for vm in self.state.vms_open() if not known[vm].dismissed]
-        return [one for one in found if one.subject.vm is not None and CROWD + _rollout(one) == key]
+    def dismiss(self, finding_id: str, frame: Frame, reason: str) -> list[Finding]:
+        """Close a finding because a person says so; a VM that is closed so is counted no more."""
+        found = super().dismiss(finding_id, frame, reason)
+        for key in [self._count(one) for one in found if one.subject.vm is not None]:
+            found += self._over_or_soon(key, frame, frame.at_ms)
+        return found
+
+    def _count(self, single: Finding) -> str:
+        """Count a VM's finding that opened or closed; return the key of its warning."""
+        vm, state = single.subject.vm or "", self.state
+        if single.state == FindingState.CLOSED:
+            key = state.member_of.pop(vm, "")
+            state.members.get(key, {}).pop(vm, None)
+        else:
+            key = state.member_of[vm] = CROWD + (single.subject.rollout or single.facts.get("rollout", ""))
+            state.members.setdefault(key, {})[vm] = True
+        return key
+
+    def _over_or_soon(self, key: str, frame: Frame, at_ms: int) -> list[Finding]:
+        """Close a warning of which no VM is left; else tell of it ten seconds on."""
+        state = self.state
+        if not state.members.get(key):
+            state.members.pop(key, None)
+            state.crowds.drop(key)
+            return state.openings.end(key, frame, "it is over for all of these VMs")
+        if key not in state.crowds.due:
+            state.crowds.set(key, at_ms + UPDATE_EVERY_MS)
+        return []
 
     def _tell(self, key: str, frame: DueFrame, picture: Picture) -> list[Finding]:
-        singles = sorted(self._singles(key), key=lambda one: (one.opened_ms, one.subject.vm or ""))
-        if not singles:
-            return []
+        known_vms = self.state.openings.open
+        singles = [known_vms[vm].finding for vm in self.state.members[key]]
+        singles.sort(key=lambda one: (one.opened_ms, one.subject.vm or ""))
         said = self._crowd_said(singles, key.removeprefix(CROWD))
         known = self.state.openings.open.get(key)
         if known is not None:
@@ -110,7 +134,3 @@ class CrowdDetector(Detector[C, S]):
             "numbers": {"vms": len(vms), "servers": len(servers)},
             "facts": {"vms": listed(vms), "servers": listed(servers)},
         }
-
-
-def _rollout(finding: Finding) -> str:
-    return finding.subject.rollout or finding.facts.get("rollout", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from schemas.commands import Close
 from schemas.inventory import Vm
 from schemas.outputs import Finding, Severity
 from tests.kit import START_MS, Log, run, vm
@@ -76,6 +77,21 @@ def test_it_counts_who_comes_and_who_goes_and_ends_with_the_last() -> None:
     ] == [(found.state, found.title) for found in findings]
     assert 1 == len({found.id for found in findings})
     assert "it is over for all of these VMs" == findings[-1].close_reason
+
+
+def test_whom_a_person_closes_is_counted_no_more() -> None:
+    """And what is closed for the last of them is over."""
+    log = until(waiting(world(2), 10, [0, 1], 2), 30, 1860)
+    singles = [found for found in run(log.frames, only=("waiting_for_host",)) if found.subject.vm is not None]
+    closing = [Close(f"k{n}", "c1", found.id, "ada", "known") for n, found in enumerate(singles)]
+    log.batch("operator", [(1861, closing[0])])
+    log = until(log, 1870, 1900).batch("operator", [(1901, closing[1])])
+
+    assert [
+        ("OPEN", "2 VMs on 2 servers have waited for their host for more than 30 min"),
+        ("UPDATED", f"VM {singles[1].subject.vm} has waited for its host for more than 30 min"),
+        ("CLOSED", f"VM {singles[1].subject.vm} has waited for its host for more than 30 min"),
+    ] == [(found.state, found.title) for found in crowds(until(log, 1930, 1960))]
 
 
 def test_each_rollout_has_a_warning_of_its_own() -> None:
