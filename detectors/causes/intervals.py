@@ -91,6 +91,16 @@ class Interval:
     by_word: bool = False
     """Its guest agent alone has told of it so far."""
 
+    @property
+    def away(self) -> bool:
+        """Tell whether nothing but its server's absence, or a new boot that shows it well, speaks against the VM.
+
+        What a guest agent or a report said of it before its server was lost holds when the server is heard as before:
+        its next word of READY, or the next report that tells of it, ends that.
+        """
+        told = [sign for sign in self.signs if sign != LOST]
+        return not told or told[-1] == REBOOTED
+
     def add(self, sign: str) -> None:
         """Note something seen of it."""
         if sign not in self.signs:

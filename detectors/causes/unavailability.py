@@ -353,10 +353,7 @@ class Unavailability(Detector[Config, State]):
         found: list[Finding] = []
         for vm, incarnation in picture.servers[server].vms.items():
             interval = self.state.open.get(vm)
-            away = (
-                interval is not None and interval.incarnation == incarnation and interval.signs[-1] in (LOST, REBOOTED)
-            )
-            if interval is not None and away:
+            if interval is not None and interval.incarnation == incarnation and interval.away:
                 found += finish(self.state, vm, at_ms, evidence, frame, assumed=interval.signs == [LOST])
         return found
 

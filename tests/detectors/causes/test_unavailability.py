@@ -138,6 +138,36 @@ def test_a_reboot_is_none_while_the_server_is_heard_after_it() -> None:
     assert [] == found(told)
 
 
+def test_a_server_heard_as_before_its_reboot_does_not_end_what_the_guest_said() -> None:
+    """A host goes on for a while when its reboot has begun: its beats know nothing yet of guests that stop (seed 002).
+
+    One outage, and not two.
+    """
+    told = log().guest(10, "v1", "STOPPING", initiator="StopContainer()")
+    told.maintenance(11, "NODE_REBOOT_STARTED", server="s1", planned=True).clocks(12).host(60, "s1")
+    told.host(70, "s1", [vm("v1", ga="STOPPING")]).host(400, "s1", [vm("v1", 2)], boot="b2")
+
+    signs = "stopped, server not heard, server rebooted"
+    assert ["OPEN 10s stopped", f"CLOSED 10s 400s {signs}"] == found(told)
+
+
+def test_a_server_heard_as_before_leaves_its_vms_without_network() -> None:
+    """As before is: without network. The report that shows it up ends it."""
+    told = log().host(10, "s1", [vm("v1", network="DOWN")]).clocks(191).host(250, "s1")
+    told.host(310, "s1", [vm("v1", network="UP")])
+
+    signs = "network down, server not heard"
+    assert ["OPEN 10s network down", f"CLOSED 10s 310s {signs}"] == found(told)
+
+
+def test_a_new_boot_that_shows_a_vm_well_ends_what_was_said_before_it() -> None:
+    told = (
+        log().guest(10, "v1", "STOPPING").host(130, "s1", [vm("v1", since_ms=1)], boot="b2").host(190, "s1", boot="b2")
+    )
+
+    assert ["OPEN 10s stopped", "CLOSED 10s 190s stopped, server rebooted"] == found(told)
+
+
 def test_a_healing_moves_a_vm() -> None:
     told = log().maintenance(30, "VM_HEALED", vm="v1", from_server="s1", to_server="s2")
     told.host(31, "s2", [vm("v1", 2, "STARTING")]).host(60, "s2", [vm("v1", 2)])
