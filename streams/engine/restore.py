@@ -179,7 +179,7 @@ class Restore:
         """Feed a stretch of the log silently; return whether all of it was there."""
         first = min(to_offset, await begins(self.reader, self.place, from_offset))
         async for record in history(self.reader, self.place, first, to_offset):
-            outputs = runner.feed([frame_of(record)])
+            outputs = runner.feed([frame_of(record, self.place.source_topic)])
             self.quarantines += [
                 output for output in outputs if isinstance(output, Finding) and output.detector == ENGINE
             ]

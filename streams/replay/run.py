@@ -129,7 +129,7 @@ class Replay:
         to_ms = self.wanted.to_ms
         if to_ms is None or record.at_ms < to_ms + LAG_MS:
             return False
-        return isinstance(frame_of(record), ClocksFrame)
+        return isinstance(frame_of(record, "fleet" if self.fleet else "telemetry"), ClocksFrame)
 
 
 def replay(

@@ -3,6 +3,7 @@
 import dataclasses
 
 from schemas.codec import decode, encode
+from schemas.history import LogRecord
 from schemas.outputs import Finding
 from schemas.telemetry import Clocks
 from streams.replay.run import LAG_MS, Range, Replay, replay
@@ -49,6 +50,13 @@ def test_a_range_is_over_only_when_no_lane_can_lag_into_it() -> None:
 
     assert not run.over(dataclasses.replace(clocks, at_ms=999 + LAG_MS))
     assert run.over(dataclasses.replace(clocks, at_ms=1_000 + LAG_MS))
+
+
+def test_a_finding_in_fleet_does_not_show_that_a_range_is_over() -> None:
+    found = next(output for output in replay(history()) if isinstance(output, Finding))
+    record = LogRecord(0, 0, 2 * LAG_MS, b"", encode(found))
+
+    assert not Replay(Range(to_ms=1_000), fleet=True).over(record)
 
 
 def test_what_was_read_is_told() -> None:
