@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from streams.cli import (
+    availability,
     broker,
     config,
     dead_letters,
@@ -69,6 +70,7 @@ app.command("simulate")(simulate.simulate)
 app.command("replay")(replay.replay)
 app.command("capture")(replay.capture)
 app.command("rca")(rca.rca)
+app.command("availability")(availability.availability)
 app.command("worker")(worker.worker)
 app.command("demo")(demo.demo)
 

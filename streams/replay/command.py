@@ -27,6 +27,8 @@ from streams.replay.sources import read_sources
 
 CAPTURE_BLOCK = 2_000
 """Records held in memory while a capture is written."""
+LINES_NOTED = 20
+"""Lines of plain files that were not taken, and are named; all are counted."""
 
 Progress = Callable[[int, int], None]
 """Is given records read so far and in all (0: not known)."""
@@ -142,25 +144,39 @@ def from_sources(
     fleet: bool = False,
 ) -> Report:
     """Replay plain files of source records through intake checks, packing and engine."""
-    notes: list[str] = []
-    dead: Counter[str] = Counter()
-
-    def bad_line(path: Path, number: int, what: str) -> None:
-        dead["unreadable line"] += 1
-        if len(notes) < 20:
-            notes.append(f"{path}:{number}: not taken: {what}")
-
-    def refused(letter: DeadLetter) -> None:
-        dead[letter.reason] += 1
-        if len(notes) < 20:
-            notes.append(f"{letter.topic} record {letter.offset}: {letter.reason}: {letter.detail}")
-
-    records = telemetry(read_sources(paths, bad_line), lanes=lanes, on_dead=refused)
+    taken = Taken()
+    records = taken.records(paths, lanes)
     report = from_records(records, wanted, thresholds=thresholds, progress=progress, fleet=fleet)
-    report.notes += notes
-    if sum(dead.values()) > len(notes):
-        report.notes.append(f"{sum(dead.values()) - len(notes)} more were not taken: {dict(dead)}")
+    report.notes += taken.told()
     return report
+
+
+@dataclass(slots=True)
+class Taken:
+    """Reads plain files of source records through intake checks and packing, and tells what was not taken."""
+
+    notes: list[str] = field(default_factory=list)
+    dead: Counter[str] = field(default_factory=Counter)
+
+    def records(self, paths: Sequence[Path], lanes: int = 1) -> Iterator[LogRecord]:
+        """Return the records of `telemetry` that the files come to."""
+        return telemetry(read_sources(paths, self._bad_line), lanes=lanes, on_dead=self._refused)
+
+    def _bad_line(self, path: Path, number: int, what: str) -> None:
+        self._note("unreadable line", f"{path}:{number}: not taken: {what}")
+
+    def _refused(self, letter: DeadLetter) -> None:
+        self._note(letter.reason, f"{letter.topic} record {letter.offset}: {letter.reason}: {letter.detail}")
+
+    def _note(self, reason: str, text: str) -> None:
+        self.dead[reason] += 1
+        if len(self.notes) < LINES_NOTED:
+            self.notes.append(text)
+
+    def told(self) -> list[str]:
+        """Return what was not taken, the first by line, and how many more."""
+        more = sum(self.dead.values()) - len(self.notes)
+        return [*self.notes, *([f"{more} more were not taken: {dict(self.dead)}"] if more else [])]
 
 
 async def capture(config: Config, path: Path, wanted: Range, *, progress: Progress = no_progress) -> int:
