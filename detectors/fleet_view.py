@@ -14,12 +14,14 @@ from detectors.frames import BatchFrame, FindingFrame
 from detectors.incidents import Incidents
 from detectors.upkeep import RolloutView, WaveView
 from schemas.fleet import ClusterFacts
-from schemas.outputs import Evidence, Finding, FindingState
+from schemas.outputs import Decision, DecisionState, Evidence, Finding, FindingState
 from schemas.source import MaintenanceEvent, MaintenanceKind
 
 CLUSTERS_MOST = 10_000
 FINDINGS_MOST = 50_000
 """Open findings of clusters remembered: a leap day of a thousand clusters has about so many servers in HI."""
+DECISIONS_MOST = 20_000
+"""Decisions remembered, those of clusters among them; released ones go first, then the oldest."""
 IMAGES_KEPT = 256
 
 
@@ -64,6 +66,8 @@ class FleetState:
     ids_of: dict[str, dict[str, None]] = field(default_factory=dict)
     """Cluster to the ids of what is open in it: a fleet has tens of thousands open, and one cluster a few hundred."""
     incidents: Incidents = field(default_factory=Incidents)
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    """What was decided, in clusters and for the fleet, as last told."""
     dropped: int = 0
     """Clusters or findings not kept because a bound was reached."""
 
@@ -110,6 +114,15 @@ class FleetState:
             self._forget(next(iter(self.open)))
         self.open[finding.id] = OpenInCluster(finding, evidence_of(frame))
         self.ids_of.setdefault(finding.subject.cluster or "", {})[finding.id] = None
+
+    def decided(self, decision: Decision) -> None:
+        """Take a decision, or its release: it belongs to the incident of the findings that it was made for."""
+        self.decisions[decision.id] = decision
+        self.incidents.decided(decision)
+        if len(self.decisions) > DECISIONS_MOST:
+            released = (known.id for known in self.decisions.values() if known.state == DecisionState.RELEASED)
+            del self.decisions[next(released, next(iter(self.decisions)))]
+            self.dropped += 1
 
     def _forget(self, finding_id: str) -> None:
         known = self.open.pop(finding_id, None)

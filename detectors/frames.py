@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.outputs import Evidence, Finding
+from schemas.outputs import Decision, Evidence, Finding
 from schemas.telemetry import Batch, Clocks, HostRow, Row
 
 
@@ -70,7 +70,28 @@ class FindingFrame:
     finding: Finding
 
 
+@dataclass(frozen=True, slots=True)
+class DecisionFrame:
+    """What was decided for a cluster, as it stands: a record of `fleet`, for its picture and no detector."""
+
+    partition: int
+    offset: int
+    at_ms: int
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class OtherFrame:
+    """A record of `fleet` of a kind that this version makes nothing of: a later one writes it, and it is counted."""
+
+    partition: int
+    offset: int
+    at_ms: int
+    kind: str
+
+
 Frame = BatchFrame | ClocksFrame | DueFrame | FindingFrame
+"""What a detector may be given."""
 
 
 def source_name(row: Row, cluster: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from schemas.outputs import Finding, FindingState, Severity, Verdict
+from schemas.outputs import Decision, Finding, FindingState, Severity, Verdict
 
 FAMILIES: dict[str, str] = {
     "start_failure": "starts",
@@ -37,6 +37,8 @@ AGAIN_MS = 3_600_000
 """What comes back so soon is the same incident. An hour: longer than any detector's window."""
 INCIDENTS_KEPT = 1_000
 FINDINGS_CITED = 64
+DECISIONS_KEPT = 4_096
+"""Decisions remembered of one incident: two a cluster, of more than a thousand clusters."""
 RANK = (Severity.UNKNOWN, Severity.INFO, Severity.WARNING, Severity.CRITICAL)
 COMMON = "common_cause"
 APART = ("recovery_progress",)
@@ -81,6 +83,8 @@ class IncidentView:
     """Findings that there were."""
     resolved_ms: int = 0
     """0: it goes on."""
+    decisions: list[str] = field(default_factory=list)
+    """Ids of what was decided for its findings, in order; they stand, or are released, whatever becomes of those."""
 
 
 @dataclass(slots=True)
@@ -91,6 +95,7 @@ class Incidents:
     by_key: dict[str, str] = field(default_factory=dict)
     """`family/cluster` to the incident that its findings join."""
     by_finding: dict[str, str] = field(default_factory=dict)
+    by_decision: dict[str, str] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
     """Incidents changed since they were last told; each once."""
 
@@ -106,6 +111,17 @@ class Incidents:
             self._heard(self.known[self.by_finding[finding.id]], finding)
         else:
             self._opened(finding, family_of(finding), finding.subject.cluster or "")
+
+    def decided(self, decision: Decision) -> None:
+        """Take a decision to the incident that it is of already, or that has one of its findings; else to none."""
+        names = (self.by_finding.get(finding_id, "") for finding_id in decision.finding_ids)
+        known = self.known.get(self.by_decision.get(decision.id) or next(filter(None, names), ""))
+        if known is None:
+            return
+        if decision.id not in self.by_decision and len(known.decisions) < DECISIONS_KEPT:
+            known.decisions.append(decision.id)
+            self.by_decision[decision.id] = known.id
+        self._touched(known, decision.at_ms)
 
     def find(self, family: str, cluster: str) -> IncidentView | None:
         """Return the incident that findings of this family and cluster join, open or just over."""
@@ -144,6 +160,8 @@ class Incidents:
         self.by_key = {key: known for key, known in self.by_key.items() if known != incident.id}
         for finding_id in incident.open:
             self.by_finding.pop(finding_id, None)
+        for decision_id in incident.decisions:
+            self.by_decision.pop(decision_id, None)
         if incident.id in self.changed:
             self.changed.remove(incident.id)
 
@@ -204,11 +222,14 @@ class Incidents:
         for finding_id in part.open:
             self.by_finding[finding_id] = whole.id
         whole.cited = list(dict.fromkeys([*whole.cited, *part.cited]))[:FINDINGS_CITED]
+        whole.decisions = [*whole.decisions, *part.decisions]
+        for decision_id in part.decisions:
+            self.by_decision[decision_id] = whole.id
         whole.total += part.total
         for key, known in self.by_key.items():
             if known == part.id:
                 self.by_key[key] = whole.id
-        part.open = {}
+        part.open, part.decisions = {}, []
         part.resolved_ms = max(part.at_ms, 1)
         part.explanation = f"One with incident {whole.id}."
         part.common = True

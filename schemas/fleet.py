@@ -72,7 +72,7 @@ class Incident:
     """The first of them; `numbers` tells how many there were."""
     numbers: dict[str, float] = field(default_factory=dict)
     actions: tuple[str, ...] = ()
-    """What is being done or advised, each `action scope: state`."""
+    """What was decided, each `action target scope: state (mode)`, or by whom it was released; then what is advised."""
     services: tuple[str, ...] = ()
     """Services affected, those that others need first."""
     resolved_ms: int = 0

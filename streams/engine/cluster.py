@@ -158,8 +158,7 @@ class Cluster:
         fleet = self.picture.fleet
         if not fleet.incidents.changed:
             return []
-        decisions = list(self.policy.decisions.values())
-        return [*self.incidents.due(at_ms, fleet, self.picture.state.services, decisions)]
+        return [*self.incidents.due(at_ms, fleet, self.picture.state.services, self.policy.decisions)]
 
     def due(self, name: str, frame: DueFrame) -> list[Output]:
         """Ask one detector whose time has come."""
@@ -201,9 +200,16 @@ class Cluster:
                 outputs.append(stamped)
                 if self.fleet:
                     self.picture.fleet.incidents.take(stamped)
-                outputs += decide(stamped, self.policy, self.thresholds.policy)
+                outputs += self._decide(stamped)
                 outputs += articles_of(stamped)
         return outputs
+
+    def _decide(self, finding: Finding) -> list[Decision]:
+        """Return what policy makes of a finding; what the fleet engine decides stands in its picture too."""
+        made = decide(finding, self.policy, self.thresholds.policy)
+        for decision in made if self.fleet else ():
+            self.picture.fleet.decided(decision)
+        return made
 
     def _step(self, name: str, detector: AnyDetector, frame: Frame) -> list[Finding]:
         if name in self.broken:
@@ -241,6 +247,8 @@ class Cluster:
         for detector in list(self.detectors.values()):
             for finding in detector.dismiss(target_id, frame, reason):
                 outputs.append(self._stamped(finding))
+                if self.fleet:
+                    self.picture.fleet.incidents.take(finding)
                 outputs += self._tell_followers(finding, frame)
         return outputs
 
@@ -251,7 +259,7 @@ class Cluster:
             if finding.detector in detector.follows:
                 for found in self._step(name, detector, passed):
                     stamped = self._stamped(found)
-                    outputs += [stamped, *decide(stamped, self.policy, self.thresholds.policy), *articles_of(stamped)]
+                    outputs += [stamped, *self._decide(stamped), *articles_of(stamped)]
                     outputs += self._tell_followers(stamped, frame)
         return outputs
 
@@ -274,6 +282,8 @@ class Cluster:
     def _release(self, command: Release, frame: BatchFrame) -> list[Output]:
         decisions, latches = release(command, frame.at_ms, self.policy)
         outputs: list[Output] = list(decisions)
+        for decision in decisions if self.fleet else ():
+            self.picture.fleet.decided(decision)
         for target_id in latches:
             outputs += self._dismiss(target_id, frame, f"released by {command.by}: {command.reason}")
         return outputs

@@ -15,8 +15,8 @@ import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from detectors.frames import BatchFrame, ClocksFrame, FindingFrame
-from schemas.outputs import Finding
+from detectors.frames import BatchFrame, ClocksFrame, DecisionFrame, FindingFrame
+from schemas.outputs import Decision, Finding
 from schemas.telemetry import Batch, Clocks
 from streams.engine.cluster import Told
 from streams.engine.outputs import FleetClocks
@@ -25,7 +25,7 @@ from streams.engine.runner import LogFrame, Runner
 CLOCKS_EVERY_MS = 10_000
 """Source time between two Clocks of a partition: as an intake writes them when it catches up (DESIGN, Time)."""
 
-Written = Finding | Batch | Clocks
+Written = Finding | Decision | Batch | Clocks
 
 
 @dataclass(slots=True)
@@ -38,11 +38,11 @@ class FleetLog:
     _clocks: FleetClocks = field(default_factory=FleetClocks)
 
     def take(self, outputs: Iterable[Told]) -> None:
-        """Note what of an engine's outputs goes to `fleet`: batches, and findings of more than one VM."""
+        """Note what of an engine's outputs goes to `fleet`: batches, decisions, and findings of more than one VM."""
         for output in outputs:
             if isinstance(output, Batch):
                 self._write(output.at_ms[-1], output)
-            elif isinstance(output, Finding) and output.subject.vm is None:
+            elif isinstance(output, Decision) or (isinstance(output, Finding) and output.subject.vm is None):
                 self._write(output.at_ms, output)
 
     def turn(self, runner: Runner, next_offset: int) -> None:
@@ -63,6 +63,8 @@ def merged(logs: Iterable[FleetLog]) -> Iterator[LogFrame]:
     for offset, (at_ms, _, _, record) in enumerate(heapq.merge(*streams, key=lambda entry: entry[:3])):
         if isinstance(record, Finding):
             yield FindingFrame(0, offset, record.at_ms, record)
+        elif isinstance(record, Decision):
+            yield DecisionFrame(0, offset, record.at_ms, record)
         elif isinstance(record, Batch):
             yield BatchFrame(0, offset, record.at_ms[-1], record)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from detectors.contract import UPDATE_EVERY_MS
@@ -16,6 +16,8 @@ from schemas.outputs import Decision, DecisionState
 
 CLUSTERS_NAMED = 1_000
 SERVICES_NAMED = 50
+SCOPES_NAMED = 3
+"""Clusters, or regions, in which the same was decided, that are named; of more, how many they are."""
 
 
 @dataclass(slots=True)
@@ -26,28 +28,35 @@ class IncidentsTold:
     """Incident to when it was told last, and what it concluded then."""
 
     def due(
-        self, at_ms: int, fleet: FleetState, services: dict[str, Service], decisions: Iterable[Decision]
+        self, at_ms: int, fleet: FleetState, services: dict[str, Service], own: Mapping[str, Decision]
     ) -> list[Incident]:
         """Return the incidents to be told now; those that have just been told and differ in detail alone wait."""
         found: list[Incident] = []
         waiting: list[str] = []
         for name in fleet.incidents.changed:
             view = fleet.incidents.known[name]
-            concluded = [str(view.resolved_ms > 0), view.severity, view.verdict, view.trigger, str(len(view.clusters))]
+            concluded = _concluded(view, fleet)
             told_ms, before = self.told.get(name, (0, []))
             if concluded == before and at_ms < told_ms + UPDATE_EVERY_MS:
                 waiting.append(name)
                 continue
             self.told[name] = (at_ms, concluded)
-            found.append(incident_of(view, fleet, services, decisions))
+            found.append(incident_of(view, fleet, services, own))
         fleet.incidents.changed = waiting
         for name in [known for known in self.told if known not in fleet.incidents.known]:
             del self.told[name]
         return found
 
 
+def _concluded(view: IncidentView, fleet: FleetState) -> list[str]:
+    """Return what is told at once where it changes: the end, how grave, why, how far, and what was decided."""
+    told = [str(view.resolved_ms > 0), view.severity, view.verdict, view.trigger, str(len(view.clusters))]
+    states = Counter(fleet.decisions[name].state for name in view.decisions if name in fleet.decisions)
+    return [*told, *(f"{state} {count}" for state, count in sorted(states.items()))]
+
+
 def incident_of(
-    view: IncidentView, fleet: FleetState, services: dict[str, Service], decisions: Iterable[Decision]
+    view: IncidentView, fleet: FleetState, services: dict[str, Service], own: Mapping[str, Decision]
 ) -> Incident:
     """Return an incident as a stranger should read it: what, where, how many, since when, what is being done."""
     clusters = sorted(view.clusters, key=lambda name: (view.clusters[name], name))
@@ -79,21 +88,38 @@ def incident_of(
             "servers_out": float(sum(one.servers_out for one in facts)),
             "vms_not_ready": float(sum(one.vms - one.vms_ready for one in facts)),
         },
-        actions=_actions(view, decisions),
+        actions=_actions(view, decided_for(view, fleet, own)),
         services=() if over else tuple(one.words() for one in recovery_order(services, counted))[:SERVICES_NAMED],
         resolved_ms=view.resolved_ms,
     )
 
 
-def _actions(view: IncidentView, decisions: Iterable[Decision]) -> tuple[str, ...]:
-    """Return what is decided for its findings, and what they advise."""
-    decided = {
-        f"{decision.action} {decision.scope}: {decision.state}"
-        for decision in decisions
-        if decision.state != DecisionState.RELEASED and not view.open.keys().isdisjoint(decision.finding_ids)
-    }
+def decided_for(view: IncidentView, fleet: FleetState, own: Mapping[str, Decision]) -> list[Decision]:
+    """Return what was decided for an incident's findings, in clusters and by the fleet engine, as it stands."""
+    known = {**own, **fleet.decisions}
+    mine = [known[decision_id] for decision_id in view.decisions if decision_id in known]
+    ids = set(view.decisions)
+    # What the fleet engine had decided before it kept decisions in its picture.
+    others = (one for one in own.values() if one.id not in ids and not view.open.keys().isdisjoint(one.finding_ids))
+    return [*mine, *others]
+
+
+def _actions(view: IncidentView, decided: Iterable[Decision]) -> tuple[str, ...]:
+    """Return what is decided for its findings, what stands first; then what they advise."""
+    scopes: dict[tuple[bool, str, str, str], list[str]] = {}
+    for one in decided:
+        released = one.state == DecisionState.RELEASED
+        how = f"{one.state} by {one.by}" if released else f"{one.state} ({one.mode})"
+        what = f"{one.action} {one.target}".rstrip()
+        scopes.setdefault((released, what, one.scope.partition(":")[0], how), []).append(one.scope)
+    lines = []
+    for (_, what, kind, how), named in sorted(scopes.items()):
+        shown = sorted(named)
+        if len(shown) > SCOPES_NAMED:
+            shown = [f"in {len(shown)} {kind}s"]
+        lines += [f"{what} {where}: {how}" for where in shown]
     advised: Counter[str] = Counter()
     for known in view.open.values():
         if known.cluster:
             advised.update(known.advised)
-    return (*sorted(decided), *(f"{action}: advised in {count}" for action, count in sorted(advised.items())))
+    return (*lines, *(f"{action}: advised in {count}" for action, count in sorted(advised.items())))

@@ -32,7 +32,7 @@ class Outgoing:
 
 
 def of_outputs(partition: int, outputs: Iterable[Told], *, fleet: bool = False) -> list[Outgoing]:
-    """Return the records of findings and decisions; findings of more than one VM go to `fleet` as well.
+    """Return the records of findings and decisions; decisions, and findings of more than one VM, go to `fleet` as well.
 
     `fleet`: they are the fleet engine's own, which must not come back to it.
     """
@@ -51,7 +51,10 @@ def of_outputs(partition: int, outputs: Iterable[Told], *, fleet: bool = False) 
         elif isinstance(output, RcaArticle):
             records.append(Outgoing("rca", partition, output.id.encode(), value, output.at_ms))
         else:
-            records.append(Outgoing("decisions", partition, output.id.encode(), value, output.at_ms))
+            key = output.id.encode()
+            records.append(Outgoing("decisions", partition, key, value, output.at_ms))
+            if not fleet:
+                records.append(Outgoing("fleet", FLEET_PARTITION, key, value, output.at_ms))
     return records
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from detectors.contract import registry
-from detectors.frames import BatchFrame, ClocksFrame, DueFrame, FindingFrame
+from detectors.frames import BatchFrame, ClocksFrame, DecisionFrame, DueFrame, FindingFrame, OtherFrame
 from detectors.lanes import Lanes
 from detectors.picture import FleetPicture, Picture
 from schemas.commands import ConfigChanged
@@ -41,8 +41,8 @@ START = "start"
 """Who wrote the configuration that a start of the intake puts into an empty log."""
 
 TelemetryFrame = BatchFrame | ClocksFrame
-LogFrame = TelemetryFrame | FindingFrame
-"""A finding is a frame of `fleet` only."""
+LogFrame = TelemetryFrame | FindingFrame | DecisionFrame | OtherFrame
+"""A finding is a frame of `fleet` only, and so is a decision."""
 
 
 def default_thresholds() -> Thresholds:
@@ -59,6 +59,9 @@ class Counts:
     repeats: int = 0
     clocks: int = 0
     findings: int = 0
+    decisions: int = 0
+    others: int = 0
+    """Records of `fleet` of kinds that this version makes nothing of."""
     reboots: dict[tuple[str, bool], int] = field(default_factory=dict)
     """Reboots begun, by cluster and whether they were planned."""
     refused_configs: int = 0
@@ -111,8 +114,12 @@ class Runner:
                 outputs += self._clocks(frame)
             elif isinstance(frame, BatchFrame):
                 outputs += self._batch(frame)
-            else:
+            elif isinstance(frame, FindingFrame):
                 outputs += self._finding(frame)
+            elif isinstance(frame, DecisionFrame):
+                self._decision(frame)
+            else:
+                self.counts.others += 1
             if self.fleet:
                 outputs += self.clusters[EVERYONE].tell_incidents(frame.at_ms)
         return outputs
@@ -238,6 +245,13 @@ class Runner:
         self.counts.findings += 1
         cluster = self.clusters[EVERYONE]
         return cluster.finding(frame) if frame.offset >= cluster.next_offset else []
+
+    def _decision(self, frame: DecisionFrame) -> None:
+        """Take what was decided for a cluster into the fleet's picture: it is told with the incident that it is for."""
+        self.counts.decisions += 1
+        cluster = self.clusters[EVERYONE]
+        if frame.offset >= cluster.next_offset:
+            cluster.picture.fleet.decided(frame.decision)
 
     def _configure(self, row: ConfigChanged, offset: int) -> None:
         if self.pinned:

@@ -27,8 +27,10 @@ class Told:
         kinds = {
             "clocks": now.clocks - before.clocks,
             "finding": now.findings - before.findings,
-            "batch": (now.frames - now.clocks - now.findings) - (before.frames - before.clocks - before.findings),
+            "decision": now.decisions - before.decisions,
+            "other": now.others - before.others,
         }
+        kinds["batch"] = now.frames - before.frames - sum(kinds.values())
         for kind, count in kinds.items():
             metrics.FRAMES.labels(self.role, kind).inc(count)
         metrics.ROWS.labels(self.role).inc(now.rows - before.rows)

@@ -32,7 +32,9 @@ SOURCE_LAST = Gauge(
 )
 
 FRAMES = Counter(
-    "leapwatch_frames_total", "Frames fed to the engine; kind is batch, clocks or finding.", ["role", "kind"]
+    "leapwatch_frames_total",
+    "Frames fed to the engine; kind is batch, clocks, finding, decision, or other (of a later version).",
+    ["role", "kind"],
 )
 ROWS = Counter("leapwatch_rows_total", "Rows of the batches fed to the engine.", ["role"])
 REPEATS = Counter("leapwatch_repeats_total", "Rows dropped because their offset was known already.", ["role"])

@@ -61,10 +61,18 @@ class FleetStory:
         def open_(log: FleetLog, at_s: float) -> object:
             return log.finding(at_s, f"f-{cluster}", detector, cluster, severity=loud, subject=subject)
 
+        def decide(log: FleetLog, at_s: float) -> object:
+            return log.decision(at_s, f"d-{cluster}", "stop-updates", cluster, f"f-{cluster}")
+
+        def release(log: FleetLog, at_s: float) -> object:
+            return log.decision(
+                at_s, f"d-{cluster}", "stop-updates", cluster, f"f-{cluster}", state="RELEASED", by="ann"
+            )
+
         def close(log: FleetLog, at_s: float) -> object:
             return log.closed(at_s, f"f-{cluster}", detector, cluster, severity=loud, subject=subject)
 
-        return [(from_s, open_), (to_s, close)]
+        return [(from_s, open_), (from_s, decide), (to_s, close), (to_s + 60, release)]
 
     def _events(self, cluster: str, region: str, pushed_s: float) -> list[Step]:
         """Return a push of a new host agent, an OS upgrade and a wave; their order is right or wrong by chance."""

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+from detectors.fleet_view import DECISIONS_MOST
 from detectors.frames import FindingFrame
 from detectors.lanes import Lanes
 from detectors.picture import FleetPicture
 from schemas.fleet import ClusterFacts
 from schemas.inventory import Region
-from schemas.outputs import Finding, FindingState, Severity, Subject
+from schemas.outputs import Decision, Finding, FindingState, Severity, Subject
 from schemas.source import MaintenanceEvent
 from schemas.telemetry import Row
 from tests.kit import START_MS, Log
@@ -64,3 +65,15 @@ def test_a_finding_is_remembered_until_it_closes() -> None:
 
     picture.fleet.take(FindingFrame(0, 9, 3, replace(opened, state=FindingState.CLOSED)))
     assert ({}, {}) == (picture.fleet.open, picture.fleet.ids_of)
+
+
+def test_decisions_are_bounded_released_ones_go_first() -> None:
+    fleet = pictured().fleet
+    for n in range(DECISIONS_MOST):
+        fleet.decided(Decision(f"d{n}", "stop-updates", "cluster:c", "PROPOSED", "advise", "why", (), n))
+    fleet.decided(Decision("d7", "stop-updates", "cluster:c", "RELEASED", "advise", "why", (), 9, by="ann"))
+    fleet.decided(Decision("new", "stop-updates", "cluster:c", "PROPOSED", "advise", "why", (), 9))
+    fleet.decided(Decision("newer", "stop-updates", "cluster:c", "PROPOSED", "advise", "why", (), 9))
+
+    assert (DECISIONS_MOST, 2) == (len(fleet.decisions), fleet.dropped)
+    assert ["d0", "d7"] == [name for name in ("d0", "d1", "d7", "new", "newer") if name not in fleet.decisions]

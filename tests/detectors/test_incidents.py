@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from detectors.incidents import AGAIN_MS, INCIDENTS_KEPT, Incidents, cause_of, family_of
-from schemas.outputs import Finding, FindingState, Severity, Subject, Verdict
+from detectors.incidents import AGAIN_MS, DECISIONS_KEPT, INCIDENTS_KEPT, Incidents, cause_of, family_of
+from schemas.outputs import Decision, Finding, FindingState, Severity, Subject, Verdict
 
 
 def finding(
@@ -123,6 +123,45 @@ def test_the_words_are_those_of_the_first_common_cause_while_it_is_open() -> Non
     incidents.take(closed("w", 7_000, "common_cause", ""))
     incidents.take(dataclasses.replace(silent, state=FindingState.UPDATED, at_ms=8_000))
     assert ("of n", "no contact") == (whole.title, whole.cause)
+
+
+def decision(name: str, *finding_ids: str, state: str = "PROPOSED", at_ms: int = 1_500) -> Decision:
+    return Decision(name, "stop-updates", "cluster:c1", state, "advise", "why", finding_ids, at_ms)
+
+
+def test_a_decision_is_of_the_incident_of_its_finding_and_stays_so_when_that_has_closed() -> None:
+    incidents = taken(finding("a"), finding("b", "network_loss"))
+    incidents.decided(decision("d", "a"))
+    incidents.decided(decision("x", "nobody's"))
+    incidents.take(closed("a", 5_000))
+    incidents.changed.clear()
+    incidents.decided(decision("d", "a", state="RELEASED", at_ms=6_000))
+    starts, network = incidents.known.values()
+
+    assert (["d"], [], [starts.id], 6_000) == (starts.decisions, network.decisions, incidents.changed, starts.at_ms)
+
+
+def test_incidents_that_become_one_bring_what_was_decided_and_a_forgotten_one_takes_it_along() -> None:
+    incidents = taken(finding("a"), finding("b", cluster="c2", at_ms=2_000))
+    for name, of in (("d", "a"), ("e", "b")):
+        incidents.decided(decision(name, of))
+    common = {"family": "starts", "clusters": "c1, c2"}
+    incidents.take(finding("w", "common_cause", "", 3_000, facts=common, subject=Subject(signature="s:E")))
+    whole, part = incidents.known.values()
+    assert (["d", "e"], []) == (whole.decisions, part.decisions)
+    assert {"d": whole.id, "e": whole.id} == incidents.by_decision
+
+    for n in range(INCIDENTS_KEPT):
+        incidents.take(finding(f"f{n}", "network_loss", cluster=f"c{n}"))
+    assert {} == incidents.by_decision
+
+
+def test_decisions_of_an_incident_are_bounded() -> None:
+    incidents = taken(finding("a"))
+    for n in range(DECISIONS_KEPT + 1):
+        incidents.decided(decision(f"d{n}", "a"))
+
+    assert DECISIONS_KEPT == len(incidents.by_decision)
 
 
 def test_incidents_are_bounded_what_is_over_goes_first() -> None:

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from detectors.frames import BatchFrame, ClocksFrame, FindingFrame
+from detectors.frames import BatchFrame, ClocksFrame, DecisionFrame, FindingFrame
 from schemas.fleet import ClusterFacts
 from schemas.inventory import Region, Service
-from schemas.outputs import Evidence, Finding, FindingState, Severity, Subject
+from schemas.outputs import Decision, Evidence, Finding, FindingState, Severity, Subject
 from schemas.source import MaintenanceEvent
 from schemas.telemetry import Batch, Clocks, Row, Stretch
 from streams.engine.runner import LogFrame, Runner
@@ -69,6 +69,20 @@ class FleetLog:
     def closed(self, at_s: float, name: str, detector: str, cluster: str, **fields: Any) -> FleetLog:
         """Append the closing of a finding."""
         return self.finding(at_s, name, detector, cluster, state=FindingState.CLOSED, **fields)
+
+    def decision(self, at_s: float, name: str, action: str, cluster: str, finding_id: str, **fields: Any) -> FleetLog:
+        """Append a decision of a cluster's engine, proposed unless `fields` say otherwise."""
+        at_ms = self.ms(at_s)
+        made = Decision(name, action, f"cluster:{cluster}", "PROPOSED", "advise", f"{name} why", (finding_id,), at_ms)
+        self.frames.append(DecisionFrame(0, len(self.frames), at_ms, dataclasses.replace(made, **fields)))
+        return self
+
+    @classmethod
+    def of(cls, frames: Sequence[LogFrame]) -> FleetLog:
+        """Return a log of these frames."""
+        log = cls()
+        log.frames = [*frames]
+        return log
 
     def clocks(self, at_s: float, lanes: Sequence[int] = (0,)) -> FleetLog:
         """Append a turn of the engines' clocks."""

@@ -2,11 +2,11 @@
 
 import pytest
 
-from detectors.frames import BatchFrame, ClocksFrame, FindingFrame
+from detectors.frames import BatchFrame, ClocksFrame, DecisionFrame, FindingFrame, OtherFrame
 from schemas.codec import encode
 from schemas.commands import Release
 from schemas.history import LogRecord
-from schemas.outputs import Finding, FindingState, Severity, Subject
+from schemas.outputs import Decision, Finding, FindingState, Severity, Subject
 from schemas.source import Pulse
 from schemas.telemetry import Clocks
 from streams.engine.frames import TelemetryError, frame_of
@@ -39,9 +39,18 @@ def test_what_is_no_record_of_ours_is_named_with_its_place(value: bytes, topic: 
         frame_of(record(value), topic)
 
 
-@pytest.mark.parametrize(
-    ("topic", "writers"), [("telemetry", "the intake may"), ("fleet", "the intake and engines may")]
-)
-def test_a_record_of_another_kind_is_named(topic: str, writers: str) -> None:
-    with pytest.raises(TelemetryError, match=f"holds a Pulse, which is no frame; only {writers} write there"):
-        frame_of(record(encode(Pulse("i", 1))), topic)
+def test_a_decision_is_a_frame_of_fleet_alone() -> None:
+    decision = Decision("d", "stop-updates", "cluster:c1", "PROPOSED", "advise", "why", ("f",), 7)
+
+    assert DecisionFrame(3, 42, 1_000, decision) == frame_of(record(encode(decision)), "fleet")
+    with pytest.raises(TelemetryError, match="holds a Decision, which is no frame; only the intake may write there"):
+        frame_of(record(encode(decision)))
+
+
+def test_a_record_of_another_kind_stops_the_reader_of_telemetry_and_is_passed_over_in_fleet() -> None:
+    """In `fleet` an engine of a later version may tell more; `telemetry` is the whole story, and nothing else."""
+    pulse = record(encode(Pulse("i", 1)))
+
+    assert OtherFrame(3, 42, 1_000, "Pulse") == frame_of(pulse, "fleet")
+    with pytest.raises(TelemetryError, match="holds a Pulse, which is no frame; only the intake may write there"):
+        frame_of(pulse)

@@ -22,9 +22,14 @@ def test_each_output_has_its_partition_key_and_stamp() -> None:
     decision = Decision("d1", "stop-updates", "cluster:c1", "PROPOSED", "advise", "why", ("f1",), 7)
     records = of_outputs(3, [_finding(cluster="c1"), decision])
 
-    assert [("findings", 3, b"f1", 2), ("fleet", 0, b"f1", 2), ("decisions", 3, b"d1", 7)] == [
-        (o.topic, o.partition, o.key, o.timestamp_ms) for o in records
-    ]
+    assert [
+        ("findings", 3, b"f1", 2),
+        ("fleet", 0, b"f1", 2),
+        ("decisions", 3, b"d1", 7),
+        ("fleet", 0, b"d1", 7),
+    ] == [(o.topic, o.partition, o.key, o.timestamp_ms) for o in records]
+    own = [o.topic for o in of_outputs(0, [_finding(region="north"), decision], fleet=True)]
+    assert ["findings", "decisions"] == own
     assert (b"5", 5) == (of_progress(Progress(5, 1, 1, {})).key, of_progress(Progress(5, 1, 1, {})).partition)
 
 

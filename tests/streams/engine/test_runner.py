@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.frames import BatchFrame, ClocksFrame, FindingFrame
+from detectors.frames import BatchFrame, ClocksFrame, DecisionFrame, FindingFrame, OtherFrame
 from schemas.commands import ConfigChanged, Release
 from schemas.inventory import Region
-from schemas.outputs import Finding, FindingState, Severity, Subject
+from schemas.outputs import Decision, Finding, FindingState, Severity, Subject
 from schemas.source import GUEST_AGENT, HOST_AGENT, MAINTENANCE
 from schemas.telemetry import EVERYONE
 from streams.config.catalogue import config_types
@@ -345,6 +345,15 @@ def test_the_fleet_gets_findings_commands_and_clocks_and_makes_no_clusters() -> 
     assert [FindingFrame, ClocksFrame, BatchFrame] == [type(frame) for frame in says.frames]
     assert ["f"] == says.heard
     assert [EVERYONE] == list(fleet.runner.clusters)
+
+
+def test_decisions_go_into_the_picture_of_the_fleet_and_kinds_of_later_versions_are_counted() -> None:
+    fleet = Fleet()
+    made = Decision("d", "stop-updates", "cluster:c7", "PROPOSED", "advise", "why", ("f",), START_MS)
+    fleet.runner.tell([DecisionFrame(0, 0, START_MS, made), OtherFrame(0, 1, START_MS, "Later")])
+
+    assert {"d": made} == fleet.runner.clusters[EVERYONE].picture.fleet.decisions
+    assert (1, 1, 2) == (fleet.runner.counts.decisions, fleet.runner.counts.others, fleet.runner.counts.frames)
 
 
 def test_the_lanes_of_the_fleet_are_the_engines_partitions() -> None:

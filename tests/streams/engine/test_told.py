@@ -48,17 +48,17 @@ def test_counting_begins_where_the_runner_stands() -> None:
     """Frames of a silent re-run are no news, nor are its reboots."""
     counts = Counts(frames=100, clocks=40, rows=500, repeats=3, reboots={("told-c", False): 2})
     told = Told("told-counting", counts)
-    counts.frames, counts.clocks, counts.rows, counts.findings = 107, 42, 510, 1
+    counts.frames, counts.clocks, counts.rows, counts.findings = 110, 42, 510, 1
+    counts.decisions, counts.others = 2, 1
     counts.reboots["told-c", False] = 3
     counts.reboots["told-c", True] = 1
     told.counts(counts)
     told.counts(counts)
 
-    frames = {
-        kind: value("leapwatch_frames_total", role="told-counting", kind=kind)
-        for kind in ("batch", "clocks", "finding")
-    }
-    assert {"batch": 4.0, "clocks": 2.0, "finding": 1.0} == frames
+    kinds = ("batch", "clocks", "finding", "decision", "other")
+    role = "told-counting"
+    frames = {kind: value("leapwatch_frames_total", role=role, kind=kind) for kind in kinds}
+    assert {"batch": 4.0, "clocks": 2.0, "finding": 1.0, "decision": 2.0, "other": 1.0} == frames
     assert 10.0 == value("leapwatch_rows_total", role="told-counting")
     assert 1.0 == value("leapwatch_host_reboots_total", cluster="told-c", expected="false")
     assert 1.0 == value("leapwatch_host_reboots_total", cluster="told-c", expected="true")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
 
+from schemas.history import LogRecord
 from streams.config.model import Config, Kafka
 from streams.engine.digest import code_digest
 from streams.engine.partition import PartitionEngine
@@ -22,15 +23,17 @@ from tests.streams.replay.histories import history
 LANES = 2
 
 
-async def live(broker: RealBroker, prefix: str) -> tuple[Config, list[bytes]]:
-    """Write the history to `telemetry`, let engines work on it, return what they wrote."""
+async def live(
+    broker: RealBroker, prefix: str, records: Sequence[LogRecord] | None = None
+) -> tuple[Config, list[bytes]]:
+    """Write the history (or these records) to `telemetry`, let engines work on it, return what they wrote."""
     config = Config(kafka=dataclasses.replace(Kafka(), bootstrap=(broker.bootstrap,), prefix=prefix, lanes=LANES))
     with TopicAdmin(broker.bootstrap) as admin:
         admin.apply(admin.plan(wanted(partitions=LANES, prefix=prefix, simulated=True)))
     # As the intake writes it: without transactions, whose markers would bear today's stamps.
     producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, enable_idempotence=True)
     await producer.start()
-    for written_once in history(LANES):
+    for written_once in history(LANES) if records is None else records:
         value, key, lane = written_once.value, written_once.key, written_once.partition
         await producer.send(f"{prefix}telemetry", value, key, lane, timestamp_ms=written_once.at_ms)
     await producer.stop()

@@ -6,14 +6,16 @@ from pathlib import Path
 
 from detectors.frames import BatchFrame
 from schemas.codec import encode
+from schemas.commands import Release
 from schemas.fleet import Incident
 from schemas.history import LogRecord
 from schemas.outputs import Finding
+from streams.engine.policy import decision_id
 from streams.replay.capture import write_capture
 from streams.replay.command import from_capture, lines
 from streams.replay.fleet import FleetReplay
 from streams.replay.run import Range
-from tests.kit import Log
+from tests.kit import Log, run
 
 
 def night() -> list[LogRecord]:
@@ -30,11 +32,42 @@ def night() -> list[LogRecord]:
     return records
 
 
+def braked() -> list[LogRecord]:
+    """Return the telemetry of a cluster that reaches its brake, of which one decision is released."""
+    log = Log().inventory(4)
+    for n in range(3):
+        log.maintenance(60 + n, "SERVER_STATE", server=f"s{n + 1}", state="HI")
+    log.clocks(70)
+    finding = next(found for found in run(log.frames) if found.detector == "hi_threshold")
+    target = decision_id("stop-updates", "cluster:c1", finding.id)
+    log.batch("operator", [(80, Release("r1", "c1", target, "ann", "mended"))]).clocks(90)
+    return of_frames(log)
+
+
+def of_frames(log: Log) -> list[LogRecord]:
+    """Return the records of a log's frames."""
+    return [
+        LogRecord(0, at.offset, at.at_ms, b"c1", encode(at.batch if isinstance(at, BatchFrame) else at.clocks))
+        for at in log.frames
+    ]
+
+
+def test_an_incident_tells_what_its_clusters_decided_and_who_released_it() -> None:
+    replayed = FleetReplay()
+    for record in braked():
+        replayed.feed(record)
+    told = [answer.actions for answer in replayed.answers() if isinstance(answer, Incident)]
+
+    assert "stop-updates cluster:c1: PROPOSED (advise)" in {line for actions in told for line in actions}
+    assert "stop-updates cluster:c1: RELEASED by ann" in told[-1]
+    assert "disable-healing cluster:c1: PROPOSED (advise)" in told[-1]
+
+
 def test_a_fault_of_two_clusters_is_one_whatever_partitions_they_stand_in() -> None:
-    run = FleetReplay()
+    replayed = FleetReplay()
     for record in night():
-        assert [] == run.feed(record)
-    answers = run.answers()
+        assert [] == replayed.feed(record)
+    answers = replayed.answers()
 
     assert ["cert:E"] == [
         answer.subject.signature
