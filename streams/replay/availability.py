@@ -20,6 +20,7 @@ from schemas.history import LogRecord
 from schemas.inventory import INVENTORY, Vm
 from schemas.outputs import Finding, Progress
 from schemas.source import HOST_AGENT
+from schemas.telemetry import Clocks
 from streams.config.model import Config
 from streams.engine.frames import frame_of
 from streams.kafka.plain import reader
@@ -111,7 +112,7 @@ def from_records(records: Iterable[LogRecord], until_ms: int | None = None) -> M
                 if until_ms is None or at_ms < until_ms:
                     known.take_row(record.partition, at_ms, row)
     for partition, runner in run.runners.items():
-        lanes = [lane for lane in runner.lanes.lanes.values() if lane.feed.partition("@")[0] == HOST_AGENT]
+        lanes = [lane for lane in runner.lanes.lanes.values() if _of_hosts(lane.feed)]
         if lanes:
             known.watched(partition, max(lane.from_ms for lane in lanes), min(lane.watermark_ms for lane in lanes))
     return known
@@ -133,7 +134,8 @@ async def from_kafka(config: Config) -> Members:
     async with reader_of(config) as log:
         for lane in lanes:
             since_ms, until_ms = await _began(log, f"{prefix}telemetry", lane), await _read_to(log, prefix, lane)
-            if until_ms is not None:
+            if since_ms is not None and until_ms is not None:
+                # Findings may be kept for longer than what they were made of.
                 known.watched(lane, min(since_ms, first.get(lane, since_ms)), until_ms)
     return known
 
@@ -149,11 +151,18 @@ def _inventory(known: Members, record: Any) -> None:
         known.take_row(record.partition, record.timestamp, row)
 
 
-async def _began(log: LogReader, topic: str, lane: int) -> int:
-    """Return the stamp of the first record that is kept of a lane; 0: there is none."""
+async def _began(log: LogReader, topic: str, lane: int) -> int | None:
+    """Return since when a lane of the host agents' feed was watched, as far as is kept; None: it never was.
+
+    By its first Clocks, as the engine knows it: what people wrote before them may bear stamps of another time.
+    """
     async for record in log.read(topic, lane):
-        return int(record.timestamp)
-    return 0
+        clocks = decode(record.value) if record.value is not None else None
+        if isinstance(clocks, Clocks):
+            for stretch in clocks.stretches:
+                if _of_hosts(stretch.feed):
+                    return stretch.from_ms
+    return None
 
 
 async def _read_to(log: LogReader, prefix: str, lane: int) -> int | None:
@@ -162,10 +171,12 @@ async def _read_to(log: LogReader, prefix: str, lane: int) -> int | None:
     progress = decode(newest.value) if newest is not None and newest.value is not None else None
     if not isinstance(progress, Progress):
         return None
-    marks = [
-        at_ms for key, at_ms in progress.watermarks.items() if key.partition("/")[0].partition("@")[0] == HOST_AGENT
-    ]
+    marks = [at_ms for key, at_ms in progress.watermarks.items() if _of_hosts(key.partition("/")[0])]
     return min(marks, default=None)
+
+
+def _of_hosts(feed: str) -> bool:
+    return feed.partition("@")[0] == HOST_AGENT
 
 
 def ranked(rows: Iterable[Row], promise: Fraction = PROMISE) -> list[Row]:

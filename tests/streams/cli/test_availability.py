@@ -9,7 +9,7 @@ from schemas import codec
 from schemas.history_lines import source_to_line
 from schemas.inventory import Server, Vm
 from schemas.outputs import Finding, Progress, Subject
-from schemas.telemetry import Clocks
+from schemas.telemetry import Clocks, Stretch
 from streams.cli.exits import Exit
 from streams.cli.main import main
 from streams.kafka.embedded import EmbeddedBroker
@@ -76,6 +76,11 @@ def out(vm: str, start_ms: int, end_ms: int) -> Finding:
     )
 
 
+def watched(lane: int) -> Stretch:
+    """Return what an intake has read first."""
+    return Stretch("host-agent", "host-agent", "t", lane, 0, 9, T0, T0 + 1_000)
+
+
 @pytest.fixture
 def fleet(bootstrap: str, embedded_broker: EmbeddedBroker) -> str:
     """Give a day of a cluster: `web` of two instances is out for a minute, `lone` of one for an hour."""
@@ -94,7 +99,7 @@ def fleet(bootstrap: str, embedded_broker: EmbeddedBroker) -> str:
         placed("inventory", b"vm:c", Vm("c", "c1", "s2", service="lone"), T0),
         placed("inventory", b"vm:d", Vm("d", "c1", "s2", service="web", update_domain=1), T0),
         placed("inventory", b"vm:d", None, T0 + HOUR),
-        placed("telemetry", key, Clocks(lane, ()), T0),
+        placed("telemetry", key, Clocks(lane, (watched(lane),)), T0),
         *(placed("findings", key, out(vm, T0 + 2 * HOUR, T0 + 2 * HOUR + 60_000), T0 + 3 * HOUR) for vm in "ab"),
         placed("findings", key, out("c", T0 + 2 * HOUR, T0 + 3 * HOUR), T0 + 3 * HOUR),
         placed("progress", key, Progress(lane, 9, T0 + 24 * HOUR, {f"host-agent/t/{lane}": T0 + 24 * HOUR}), T0),

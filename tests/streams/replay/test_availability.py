@@ -37,15 +37,11 @@ async def test_kafka_tells_the_same_figures(real_broker: RealBroker, topic_prefi
     config, _ = await live(real_broker, topic_prefix)
     read, replayed = await from_kafka(config), from_records(history(LANES))
     read.members = from_records(history(LANES)).members
-    # To the millisecond of the last frame that an engine flushed; a record's first stamp, and its first stretch's.
-    assert set(read.lanes) == set(replayed.lanes)
-    for lane, (since_ms, until_ms) in replayed.lanes.items():
-        assert (until_ms, True) == (read.lanes[lane][1], abs(since_ms - read.lanes[lane][0]) <= 1_000)
-    whole = Question(from_ms=max(start for start, _ in read.lanes.values()) + 1_000)
 
+    assert replayed.lanes == read.lanes
     assert read.intervals
     assert replayed.intervals.keys() == read.intervals.keys()
-    assert answer(replayed, whole).rows == answer(read, whole).rows
+    assert answer(replayed, Question()) == answer(read, Question())
 
 
 def two() -> Members:
