@@ -101,6 +101,12 @@ class Interval:
         told = [sign for sign in self.signs if sign != LOST]
         return not told or told[-1] == REBOOTED
 
+    def stops(self) -> None:
+        """Note the guest agent's word that it stops: what was assumed so far, its server being away, is said now."""
+        if self.away:
+            self.by_word = self.signs == [LOST]
+            self.add(STOPPED)
+
     def add(self, sign: str) -> None:
         """Note something seen of it."""
         if sign not in self.signs:

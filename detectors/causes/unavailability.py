@@ -63,7 +63,8 @@ class Unavailability(Detector[Config, State]):
     observed time (then from its last report on), unless its guest agent speaks. One never yet READY is not available
     from the beginning of its start, once that start has failed (START_FAILED, or `guest_timeout` says so).
 
-    It ends with the report that shows it READY, and its network not DOWN. BUSY alone begins no interval, and ends
+    It ends with the report that shows it READY, and its network not DOWN. A server that is heard as before ends only
+    what its own absence began: what the guest agent or a report said holds. BUSY alone begins no interval, and ends
     none. `start_ms`, `end_ms` and `duration_s` stand among the numbers; `last_up_ms` is the last report before. A VM
     whose server was silent and that never restarted may have run all along: its closing says so (`assumed`). A VM that
     is deallocated is gone and not unavailable. All are info: who is to be woken is for host_silence, network_loss,
@@ -262,7 +263,10 @@ class Unavailability(Detector[Config, State]):
             return begin(self.state, vm, life, since_ms, FAILED, evidence, event.event_id, frame, picture)
         if life is None or life.incarnation != event.incarnation:
             return []
-        if event.kind in STOPPING_WORDS and interval is None and life.ready and at_ms > life.ready_ms:
+        if event.kind in STOPPING_WORDS and life.ready and at_ms > life.ready_ms:
+            if interval is not None:
+                interval.stops()
+                return []
             note = frame.evidence(index, f"{event.kind} {event.initiator} {event.reason}".rstrip())
             found = begin(self.state, vm, life, at_ms, STOPPED, (note,), event.event_id, frame, picture)
             self.state.open[vm].by_word = True

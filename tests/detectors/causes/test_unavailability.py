@@ -151,6 +151,20 @@ def test_a_server_heard_as_before_its_reboot_does_not_end_what_the_guest_said() 
     assert ["OPEN 10s stopped", f"CLOSED 10s 400s {signs}"] == found(told)
 
 
+def test_a_guest_that_says_it_stops_when_its_server_was_thought_away_is_away_itself() -> None:
+    """The reboot is told first, the guest's word comes, then a beat of the host that knows nothing yet: one outage."""
+    told = log().maintenance(30, "NODE_REBOOT_STARTED", server="s1", planned=True).clocks(31)
+    told.guest(40, "v1", "STOPPING", initiator="StopContainer()").host(60, "s1")
+    ready = Log()
+    ready.frames, ready.offsets = [*told.frames], dict(told.offsets)
+    told.host(70, "s1", [vm("v1", ga="STOPPING")]).host(400, "s1", [vm("v1", 2)], boot="b2")
+
+    signs = "server not heard, stopped, server rebooted"
+    assert ["OPEN 30s server not heard", f"CLOSED 30s 400s {signs}"] == found(told)
+    ready.guest(90, "v1", "READY", event_id="again")
+    assert ["OPEN 30s server not heard", "CLOSED 30s 90s server not heard, stopped"] == found(ready)
+
+
 def test_a_server_heard_as_before_leaves_its_vms_without_network() -> None:
     """As before is: without network. The report that shows it up ends it."""
     told = log().host(10, "s1", [vm("v1", network="DOWN")]).clocks(191).host(250, "s1")
