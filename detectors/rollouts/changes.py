@@ -10,6 +10,8 @@ from schemas.outputs import Evidence
 CHANGES_MOST = 16
 """Changes remembered of one cluster; the oldest goes first. A month seldom has as many."""
 FIRST_HITS_MOST = 4096
+FAILED_BLOCKS = 64
+"""Blocks of which the failures of one server are told apart: five days in which it never stops failing."""
 EVIDENCE_KEPT = 8
 SEEN_LATE_MS = 120_000
 """A change that nobody announced happened up to so much before the report that shows it: an agent reports in full when
@@ -34,6 +36,8 @@ class Onset:
     """Changed servers with the stamp of their first; at most FIRST_HITS_MOST."""
     units: dict[str, float] = field(default_factory=dict)
     """Hits of each unit."""
+    failed: dict[str, dict[int, int]] = field(default_factory=dict)
+    """Changed servers with their failures by block, the newest FAILED_BLOCKS; of as many servers as `servers`."""
     evidence: list[Evidence] = field(default_factory=list)
     convicted: bool = False
     """The evidence has reached what guilt needs: it holds until the contrary is shown (Ville: once is enough)."""
@@ -65,6 +69,8 @@ class Change:
     components: dict[str, str] = field(default_factory=dict)
     servers: dict[str, list[int]] = field(default_factory=dict)
     """Server to [from, until]; until -1: still in force."""
+    racks: dict[str, str] = field(default_factory=dict)
+    """Their racks, where known."""
     vms: dict[str, int] = field(default_factory=dict)
     """VMs updated one by one, with the stamp."""
     last_ms: int = 0
@@ -75,6 +81,8 @@ class Change:
     """Sphere to since when the last 8, 16, 32 ... (`onsets.GOOD_IN_A_ROW`) before that had gone well, anywhere."""
     onsets: dict[str, Onset] = field(default_factory=dict)
     """By sphere and signature."""
+    bounded: bool = False
+    """Its harm has been bounded: that holds until half of the evidence is gone."""
     unknown: int = 0
     """Starts with it of which nobody knows what came of them."""
     known: int = 0

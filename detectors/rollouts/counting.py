@@ -61,6 +61,19 @@ def take(state: RegressionState, picture: Picture, keys: list[str], due_ms: int,
     return [told[number] for number in sorted(told)]
 
 
+def waiting(state: RegressionState, picture: Picture, change: Change, due_ms: int) -> int:
+    """Return how many starts with a change should have made contact by now, and have no outcome yet."""
+    count = 0
+    for key in state.deadlines.due:
+        kind, _, rest = key.partition(CUT)
+        if kind == "start":
+            vm, number = rest.split(CUT)
+            start = start_of(picture.vms.get(vm), int(number))
+            if start is not None and start.at_ms + SEEN_LATE_MS < due_ms:
+                count += change.in_force(start.server, vm, start.at_ms) is not None
+    return count
+
+
 GIVEN_UP = ("server:HI", "server:FAULTED")
 GIVEN_UP_FOR_MS = 3 * 3_600_000
 """Three time-outs of 25 min make a server HI (seed 004); twice that and more, for those that begin late."""
@@ -129,6 +142,8 @@ class Counting:
 
     def _changed(self, change: Change, server: str) -> None:
         self.told[change.number] = change
+        if server in change.servers:
+            change.racks[server] = rack_of(self.picture, server)
         if server in self.state.hosts:
             self.state.hosts[server].block = -1
 

@@ -30,8 +30,8 @@ GOOD_KEPT = 256
 """Of what went well, the stamps of so many are kept; a fault of one in a hundred is not missed by so many in a row."""
 BESIDE = -1
 """The age of a change that had begun elsewhere in the cluster, and not here."""
-AGES_H = (0, 1, 6, 24, 168)
-"""Hours since the change at which its age is told apart: a fault may sleep."""
+AGES_H = (0, 1, 6, 24, 168, 288)
+"""Hours since the change at which its age is told apart: a fault may sleep, for about two weeks (catalogue)."""
 
 
 @dataclass(slots=True)
@@ -188,12 +188,12 @@ class Ledger:
             }
         )
 
-    def blocks(self, sphere: str) -> Iterator[tuple[dict[int, int], int, Cell]]:
-        """Yield (changes with their ages, block, cell) of a sphere."""
+    def blocks(self, sphere: str, number: int | None = None) -> Iterator[tuple[dict[int, int], int, Cell]]:
+        """Yield (changes with their ages, block, cell) of a sphere; with `number`, since that change had begun."""
         for name, blocks in self.cells.items():
             kind, _, pattern = name.partition("|")
-            if kind == sphere:
-                ages = parsed(pattern)
+            ages = parsed(pattern)
+            if kind == sphere and (number is None or number in ages):
                 for block, cell in blocks.items():
                     yield ages, block, cell
 

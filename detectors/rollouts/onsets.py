@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from detectors.failfast.calendar_edges import WITHIN_MS, edge_before
-from detectors.rollouts.changes import FIRST_HITS_MOST, Change, Onset
-from detectors.rollouts.ledger import Ledger
+from detectors.rollouts.changes import FAILED_BLOCKS, FIRST_HITS_MOST, Change, Onset
+from detectors.rollouts.ledger import BLOCK_MS, Ledger
 from detectors.rollouts.sequential import log_mean
 from schemas.outputs import Evidence
 
@@ -65,6 +65,7 @@ def hit(
     onset.units[unit] = onset.units.get(unit, 0.0) + float(fresh)
     if evidence is not None and len(onset.evidence) < EVIDENCE_MOST:
         onset.evidence.append(evidence)
+    _failed(onset, server, at_ms // BLOCK_MS)
     if server in onset.servers or len(onset.servers) >= FIRST_HITS_MOST:
         return
     onset.servers[server] = at_ms
@@ -72,6 +73,15 @@ def hit(
     if fresh and span is not None and at_ms - span[0] >= RANK_AGE_MS and len(change.servers) > 1:
         old = [begun for begun, _ in change.servers.values() if at_ms - begun >= RANK_AGE_MS]
         _bet(onset, sum(1 for begun in old if begun <= span[0]) / len(old))
+
+
+def _failed(onset: Onset, server: str, block: int) -> None:
+    if server not in onset.failed and len(onset.failed) >= FIRST_HITS_MOST:
+        return
+    blocks = onset.failed.setdefault(server, {})
+    blocks[block] = blocks.get(block, 0) + 1
+    if len(blocks) > FAILED_BLOCKS:
+        del blocks[min(blocks)]
 
 
 def hit_beside(change: Change, sphere: str, signature: str) -> None:

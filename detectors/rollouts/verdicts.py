@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from detectors.contract import EVIDENCE_KEPT
 from detectors.failfast.words import counted, listed, utc
 from detectors.picture import Picture
+from detectors.rollouts.bounds import Bound
 from detectors.rollouts.changes import Change
 from detectors.rollouts.ledger import ANY, SERVER, START
 from detectors.rollouts.onsets import key_of
@@ -36,6 +37,7 @@ class Case:
     why: str
     doubts: tuple[str, ...] = field(default=())
     weights: tuple[Weight, ...] = field(default=())
+    bounds: Mapping[str, tuple[Bound, Bound]] = field(default_factory=dict)
 
     def evidence(self, change: Change) -> tuple[Evidence, ...]:
         """Return the records it stands on: of the change, and of the first failures."""
@@ -47,17 +49,21 @@ class Case:
 
 
 def judge(
-    change: Change, weights: list[Weight], doubts: list[str], levels: tuple[float, float, float, float, int]
+    change: Change,
+    weights: list[Weight],
+    doubts: list[str],
+    levels: tuple[float, float, float, float, int],
+    bounds: Mapping[str, tuple[Bound, Bound]],
 ) -> Case:
     """Return the verdict on a change.
 
     `levels`: the log evidence that guilt, guilt apart from the hour, and innocence need; the least ratio; the servers
-    that must have failed.
+    that must have failed. `bounds`: by sphere, on the harm there may be, and on that beside failures that are alike.
     """
     guilt, apart, innocence, ratio, servers = levels
     named = [known for known in weights if known.signature != ANY]
     named.sort(key=lambda known: (-min(known.guilt_log - guilt, known.apart_log - apart), known.signature))
-    rest = tuple(doubts), tuple(weights)
+    told = tuple(doubts), tuple(weights), bounds
     for known in named:
         onset = change.onsets[key_of(known.sphere, known.signature)]
         strong = known.guilt_log >= guilt and known.apart_log >= apart and known.servers >= servers
@@ -65,16 +71,16 @@ def judge(
         contrary = known.innocence_log >= innocence or alike
         onset.convicted = (onset.convicted or strong) and not contrary
         if onset.convicted:
-            return Case(Verdict.GUILTY, known, "", *rest)
+            return Case(Verdict.GUILTY, known, "", *told)
     first = named[0] if named else next((known for known in weights if known.sphere == START), None)
     if first is None:
         first = weights[0] if weights else None
     if doubts:
-        return Case(Verdict.INCONCLUSIVE, first, "; ".join(doubts), *rest)
+        return Case(Verdict.INCONCLUSIVE, first, "; ".join(doubts), *told)
     suspects = [known for known in named if known.guilt_log >= SUSPECT_LOG and known.innocence_log < innocence]
     if suspects:
         why = "its failures may be its doing, and the evidence is not enough"
-        return Case(Verdict.INCONCLUSIVE, first, why, *rest)
+        return Case(Verdict.INCONCLUSIVE, first, why, *told)
     # What befell fewer servers may be those servers: it is no reason to clear, and none not to.
     wide = [known for known in named if known.servers >= servers]
     equal: list[Weight] = []
@@ -84,19 +90,22 @@ def judge(
         onset.alike = bool(known.innocence_log >= needed and known.control[1])
         equal += [known] if onset.alike else []
     bounded = [
-        known.bounded_log >= innocence * HELD for known in weights if known.signature == ANY and known.sphere == START
+        known.innocence_log >= innocence * HELD for known in weights if known.signature == ANY and known.sphere == START
     ]
-    if wide and len(equal) == len(wide) and all(bounded):
-        return Case(Verdict.CLEARED, equal[0], "its failures are as frequent without it, in the same hours", *rest)
-    whole = {known.sphere: known.innocence_log for known in weights if known.signature == ANY}
-    if min(whole.get(START, -math.inf), whole.get(SERVER, -math.inf)) >= innocence:
-        return Case(Verdict.CLEARED, first, "enough starts and server-hours with it, and no harm in them", *rest)
-    missing = [
-        text
-        for sphere, text in ((START, "starts"), (SERVER, "server-hours"))
-        if whole.get(sphere, -math.inf) < innocence
-    ]
-    return Case(Verdict.INCONCLUSIVE, first, f"too few {' and '.join(missing)} with it to tell", *rest)
+    harmful = any(rest.harm_log >= SUSPECT_LOG for _, rest in bounds.values())
+    if wide and len(equal) == len(wide) and all(bounded) and not harmful:
+        return Case(Verdict.CLEARED, equal[0], "its failures are as frequent without it, in the same hours", *told)
+    needed = innocence * (HELD if change.bounded else 1)
+    short = [sphere for sphere in (START, SERVER) if sphere not in bounds or bounds[sphere][0].clear_log < needed]
+    change.bounded = not short and not harmful
+    if change.bounded:
+        most = {sphere: f"{100 * whole.excess:g} %" for sphere, (whole, _) in bounds.items()}
+        why = f"no more than {most[START]} of its starts and {most[SERVER]} of its server-hours can be failing for it"
+        return Case(Verdict.CLEARED, first, why, *told)
+    if not short:
+        return Case(Verdict.INCONCLUSIVE, first, "starts with it that failed of late may be its doing", *told)
+    missing = " and ".join("starts" if sphere == START else "server-hours" for sphere in short)
+    return Case(Verdict.INCONCLUSIVE, first, f"too few {missing} with it to tell", *told)
 
 
 def named(change: Change) -> str:
@@ -164,6 +173,9 @@ def numbers(change: Change, case: Case, picture: Picture, at_ms: int, alpha: flo
     }
     if found["servers_of_cluster"]:
         found["share_of_cluster"] = round(len(change.servers) / found["servers_of_cluster"], 4)
+    for sphere, name in ((START, "excess_most"), (SERVER, "excess_most_servers")):
+        if sphere in case.bounds:
+            found[name] = round(case.bounds[sphere][0].high, 5)
     weight = case.weight
     if weight is None:
         return found

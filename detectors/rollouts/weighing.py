@@ -17,7 +17,7 @@ from detectors.rollouts.sequential import (
     log_mean,
 )
 
-AGE_WEIGHTS = (0.5, 0.15, 0.125, 0.125, 0.1)
+AGE_WEIGHTS = (0.5, 0.12, 0.1, 0.1, 0.08, 0.1)
 """Weights of the least ages (AGES_H) from which a change is said to harm: the sooner after it, the likelier."""
 APART_WEIGHTS = (0.15, 0.25, 0.15, 0.1, 0.35)
 """Weights of what tells a change from the hour in which it came: rates beside it, the side on which failures fall,
@@ -25,7 +25,8 @@ ranks, the stretches, and the second and fourth together: on which side failures
 ONSET_SHARE = 0.25
 """Of the error that is allowed there, this share is left to the onset: its p-value is one number, and no sequence."""
 RACK_OVER_THIRD = 2
-"""No rack counts for more than so many times the third: two racks in trouble are no rollout."""
+"""No rack counts for more than one and so many times the third: two racks in trouble are no rollout."""
+RACKS_DECIDE = 3
 STRETCH_BLOCKS = 3
 """Blocks in a stretch, six hours: a disturbance that strikes all for an hour or two falls into one, seldom two."""
 ALIKE_BETS = ((0.5, 1.0), (0.25, 0.75), (0.25, 1.3))
@@ -51,7 +52,7 @@ class Weight:
     apart_log: float
     """Log evidence that it is the change and not the hour: by those beside it, by ranks, by the onset."""
     innocence_log: float
-    """Log evidence against harm, by those beside it."""
+    """Log evidence against harm, by those beside it; of all failures together: against `alike_excess` more."""
     pair: Pair
     """The arms by units, of the same hours where there are both, else with the past."""
     exposed: tuple[int, int]
@@ -64,8 +65,6 @@ class Weight:
     """How many times as often it fails with the change as beside it, block by block (Mantel and Haenszel): a
     disturbance that comes when most servers have been changed makes the sums differ, and this not. Infinite: it never
     failed beside."""
-    bounded_log: float = 0.0
-    """Log evidence against harm by a larger share of all (`alike_excess`), where single signatures are alike."""
     servers: int = 0
     """Changed servers that failed."""
     units: int = 0
@@ -139,29 +138,17 @@ def weigh(
     hours = counts if onset is None else ledger.counts_where(sphere, signature, number)
     beside = strata(hours, number, beside=True)
     guilt_log = apart_log = 0.0
-    edge = ""
+    hourly, edge = math.inf, ""
     if onset is not None:
-        hits = sum(onset.units.values())
-        share = (hits - _beyond(onset)) / hits if hits else 0.0
-        ages = range(max((known.ages.get(number, BESIDE) for known in counts), default=BESIDE) + 1)
-        guilt_log = _over_ages([guilt(strata(counts, number, age=age), share) for age in ages])
-        overlaps = [ledger.counts_where(sphere, signature, number, age) for age in ages]
-        same_hours = _over_ages(
-            [guilt(strata(known, number, age=age, beside=True), share) for age, known in enumerate(overlaps)]
-        )
+        share = _share(change, onset)
+        guilt_log = _over_ages([guilt(strata(counts, number, age=age), share) for age in _ages(counts, number)])
         edge = edge_at(onset)
-        lasting = math.log(0.5) if edge else evidence_of_more(stretches(change, sphere, signature, ledger))
-        by_failures = among_failures(number, sphere, signature, ledger, 1.0, GUILTY_BETS)
-        by_failures *= share if by_failures > 0 else 1.0
-        told = [same_hours, by_failures, rank_evidence(onset), lasting, by_failures + lasting]
-        apart_log = log_mean(list(zip(APART_WEIGHTS, told, strict=True))) + math.log(1 - ONSET_SHARE)
-        if not edge:
-            exposed, failed = _sums(known for known in counts if known.ages.get(number, BESIDE) > BESIDE)
-            seen, since_ms = ledger.seen_before(sphere, signature, number), ledger.since_ms.get(sphere, 0)
-            p_value = onset_share(change, sphere, onset, failed / max(1, exposed), seen, since_ms, prior_ms)
-            apart_log = max(apart_log, math.log(ONSET_SHARE / p_value))
+        # What does not fail more often needs no second proof.
+        if guilt_log >= 0 or onset.convicted:
+            apart_log = apart(change, sphere, signature, onset, ledger, share, prior_ms)
+            hourly = hourly_ratio(number, sphere, signature, ledger)
     alike = among_failures(number, sphere, signature, ledger, harm_ratio, ALIKE_BETS)
-    rare = innocence(beside, harm_ratio, harm_excess)
+    rare = innocence(beside, harm_ratio, alike_excess if onset is None else harm_excess)
     compared = any(pairs[0].control.units for pairs in beside.values())
     shown = [known for known in hours if number in known.ages] if compared else counts
     return Weight(
@@ -169,13 +156,12 @@ def weigh(
         signature=signature,
         guilt_log=guilt_log,
         apart_log=apart_log,
-        innocence_log=rare if onset is None else log_mean([(1 - ALIKE_WEIGHT, rare), (ALIKE_WEIGHT, alike)]),
-        bounded_log=log_mean([(1 - ALIKE_WEIGHT, innocence(beside, harm_ratio, alike_excess)), (ALIKE_WEIGHT, alike)]),
+        innocence_log=log_mean([(1 - ALIKE_WEIGHT, rare), (ALIKE_WEIGHT, alike)]),
         pair=_summed(beside if compared else strata(counts, number)),
         exposed=_sums(known for known in shown if known.ages.get(number, BESIDE) > BESIDE),
         control=_sums(known for known in shown if known.ages.get(number, BESIDE) == BESIDE),
         beside=compared,
-        hourly_ratio=hourly_ratio(number, sphere, signature, ledger),
+        hourly_ratio=hourly,
         servers=len(onset.servers) if onset is not None else 0,
         units=sum(1 for count in onset.units.values() if count) if onset is not None else 0,
         edge=edge,
@@ -183,34 +169,86 @@ def weigh(
     )
 
 
-def _beyond(onset: Onset) -> float:
+def apart(
+    change: Change, sphere: str, signature: str, onset: Onset, ledger: Ledger, share: float, prior_ms: int
+) -> float:
+    """Return the log evidence that it is the change and not the hour; `share` of its failures count."""
+    number, edge = change.number, edge_at(onset)
+    counts = ledger.counts(sphere, signature)
+    overlaps = [(age, ledger.counts_where(sphere, signature, number, age)) for age in _ages(counts, number)]
+    same_hours = _over_ages([guilt(strata(known, number, age=age, beside=True), share) for age, known in overlaps])
+    lasting = math.log(0.5)
+    if not edge:
+        lasting = _over_ages([evidence_of_more(pair) for pair in stretches(change, sphere, signature, ledger)])
+    by_failures = among_failures(number, sphere, signature, ledger, 1.0, GUILTY_BETS)
+    by_failures *= share if by_failures > 0 else 1.0
+    told = [same_hours, by_failures, rank_evidence(onset), lasting, by_failures + lasting]
+    found = log_mean(list(zip(APART_WEIGHTS, told, strict=True))) + math.log(1 - ONSET_SHARE)
+    if edge:
+        return found
+    exposed, failed = _sums(known for known in counts if known.ages.get(number, BESIDE) > BESIDE)
+    seen, since_ms = ledger.seen_before(sphere, signature, number), ledger.since_ms.get(sphere, 0)
+    p_value = onset_share(change, sphere, onset, failed / max(1, exposed), seen, since_ms, prior_ms)
+    return max(found, math.log(ONSET_SHARE / p_value))
+
+
+def _ages(counts: Iterable[Counts], number: int) -> range:
+    """Return the classes of age that a change has reached."""
+    return range(max((known.ages.get(number, BESIDE) for known in counts), default=BESIDE) + 1)
+
+
+def _share(change: Change, onset: Onset) -> float:
+    """Return the share of the failures that counts."""
+    hits = sum(onset.units.values())
+    return (hits - _beyond(onset, _reached(change))) / hits if hits else 0.0
+
+
+def _reached(change: Change) -> int:
+    """Return how many racks the change has reached with more than one server."""
+    servers: dict[str, int] = {}
+    for rack in change.racks.values():
+        servers[rack] = servers.get(rack, 0) + 1
+    return sum(1 for rack, count in servers.items() if rack and count > 1)
+
+
+def _beyond(onset: Onset, reached: int) -> float:
     """Return how many hits racks (or servers, where there is one rack) have beyond what a few of them may count for.
 
-    No more than twice the third; where only two were hit, no more than the second.
+    No more than one and twice the third, and for nothing where a third was reached and none hit; where none was
+    reached, no more than the second.
     """
     hits = sorted(onset.units.values(), reverse=True)
-    if len(hits) < 2:
-        return sum(hits)
-    most = hits[1] if len(hits) == 2 else RACK_OVER_THIRD * hits[2]
+    third = hits[RACKS_DECIDE - 1] if len(hits) >= RACKS_DECIDE else 0.0
+    most = RACK_OVER_THIRD * third + 1 if third else 0.0
+    if not third and reached < RACKS_DECIDE and len(hits) > 1:
+        most = hits[1]
     return sum(max(0.0, known - most) for known in hits)
 
 
-def stretches(change: Change, sphere: str, signature: str, ledger: Ledger) -> Pair:
-    """Return stretches of time in which the signature was seen with the change, and before it, among all such.
+def stretches(change: Change, sphere: str, signature: str, ledger: Ledger) -> list[Pair]:
+    """Return the stretches of time struck with the change among all such, and the others, by least age.
 
-    Against a disturbance that comes and goes: it strikes few stretches, whenever it comes.
+    The others are those before it, and those of what was changed less long ago. Against a disturbance that comes and
+    goes: it strikes few stretches, whenever it comes.
     """
-    seen: dict[tuple[bool, int], bool] = {}
+    seen: dict[tuple[int, int], bool] = {}
     for ages, block, cell in ledger.blocks(sphere):
         age = ages.get(change.number)
         if age == BESIDE:
             continue
-        key = (age is not None, block // STRETCH_BLOCKS)
+        key = (BESIDE if age is None else age, block // STRETCH_BLOCKS)
         seen[key] = seen.get(key, False) or signature in cell.failed
-    arms = [Arm(), Arm()]
-    for (exposed, _), hit in seen.items():
-        arms[0 if exposed else 1] += Arm(1.0 if hit else 0.0, 1.0)
-    return Pair(arms[0], arms[1])
+    pairs = []
+    for least in range(max((age for age, _ in seen), default=BESIDE) + 1):
+        struck: dict[tuple[bool, int], bool] = {}
+        for (age, stretch), hit in seen.items():
+            known = (age >= least, stretch)
+            struck[known] = struck.get(known, False) or hit
+        arms = [Arm(), Arm()]
+        for (exposed, _), hit in struck.items():
+            arms[0 if exposed else 1] += Arm(1.0 if hit else 0.0, 1.0)
+        pairs.append(Pair(arms[0], arms[1]))
+    return pairs
 
 
 def among_failures(
@@ -228,17 +266,16 @@ def among_failures(
     blocks: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     failures = hits = 0
     by_chance = 0.0
-    for ages, block, cell in ledger.blocks(sphere):
-        if number in ages:
-            place = 2 if ages[number] == BESIDE else 0
-            others = tuple(sorted(one for one, age in ages.items() if one != number and age > BESIDE))
-            sums = blocks.setdefault((block, others), [0, 0, 0, 0])
-            sums[place] += cell.events
-            tally = cell.failed.get(signature)
-            if tally is not None:
-                sums[place + 1] += tally.events
-                failures, hits = failures + tally.events, hits + tally.hits
-                by_chance += cell.units * (1 - (1 - tally.events / cell.events) ** (cell.events / cell.units))
+    for ages, block, cell in ledger.blocks(sphere, number):
+        place = 2 if ages[number] == BESIDE else 0
+        others = tuple(sorted(one for one, age in ages.items() if one != number and age > BESIDE))
+        sums = blocks.setdefault((block, others), [0, 0, 0, 0])
+        sums[place] += cell.events
+        tally = cell.failed.get(signature)
+        if tally is not None:
+            sums[place + 1] += tally.events
+            failures, hits = failures + tally.events, hits + tally.hits
+            by_chance += cell.units * (1 - (1 - tally.events / cell.events) ** (cell.events / cell.units))
     for exposed, exposed_failed, control, control_failed in blocks.values():
         if exposed and control:
             usual = null * exposed / (null * exposed + control)
@@ -254,11 +291,10 @@ def among_failures(
 def hourly_ratio(number: int, sphere: str, signature: str, ledger: Ledger) -> float:
     """Return the ratio of shares with the change and beside it, block by block; infinite if it never failed beside."""
     blocks: dict[int, list[Arm]] = {}
-    for ages, block, cell in ledger.blocks(sphere):
-        if number in ages:
-            tally = cell.failed.get(signature)
-            arms = blocks.setdefault(block, [Arm(), Arm()])
-            arms[ages[number] == BESIDE] += Arm(tally.share if tally is not None else 0.0, cell.units)
+    for ages, block, cell in ledger.blocks(sphere, number):
+        tally = cell.failed.get(signature)
+        arms = blocks.setdefault(block, [Arm(), Arm()])
+        arms[ages[number] == BESIDE] += Arm(tally.share if tally is not None else 0.0, cell.units)
     above = below = 0.0
     for exposed, control in blocks.values():
         units = exposed.units + control.units

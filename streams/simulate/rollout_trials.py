@@ -29,7 +29,10 @@ TOLD_P = 1e-5
 """Fisher's test must be as clear as this, at the end of all, for the data to be said to tell; a test that looks all the
 time needs about two decades more than one that looks once at one per mille."""
 TOLD_P_SAME_HOURS = 0.01
-"""And the servers without the change in the same hours must contradict it so clearly: else it may be the hour."""
+"""And it must not be the hour: so clearly must the servers without the change in the same hours contradict that, or the
+hours themselves, of which so many more must be struck with the change than before it."""
+STRETCH_S = 6 * HOUR_S
+"""Of so many hours each: a burst of failures lasts three at most, and so strikes one, seldom two."""
 
 
 def draw(seed: int, number: int) -> Trial:
@@ -152,6 +155,7 @@ def _tells(world: World, plan: Plan) -> bool:
     first_s = min((at + plan.sleeps_s for at in plan.changed.values()), default=math.inf)
     others = [other for other in world.trial.plans if other is not plan]
     cells: dict[str, list[int]] = {"with": [0, 0], "beside": [0, 0], "before": [0, 0]}
+    stretches: dict[tuple[bool, int], bool] = {}
     hit: set[tuple[str, str]] = set()
     for attempt in attempts:
         exposed = attempt.at_s >= plan.changed.get(attempt.server, math.inf) + plan.sleeps_s
@@ -159,12 +163,19 @@ def _tells(world: World, plan: Plan) -> bool:
             return False
         where = "with" if exposed else "beside" if attempt.at_s >= first_s else "before"
         failed = attempt.failed in reasons
+        if where != "beside":
+            stretch = (exposed, int(attempt.at_s // STRETCH_S))
+            stretches[stretch] = stretches.get(stretch, False) or failed
         if failed and (where, attempt.server) in hit:
             continue
         hit |= {(where, attempt.server)} if failed else set()
         cells[where][0 if failed else 1] += 1
     past = [cells["beside"][0] + cells["before"][0], cells["beside"][1] + cells["before"][1]]
-    return fisher(cells["with"], past) <= TOLD_P and fisher(cells["with"], cells["beside"]) <= TOLD_P_SAME_HOURS
+    if fisher(cells["with"], past) > TOLD_P:
+        return False
+    hours = [[sum(struck is known for (its, _), struck in stretches.items() if its is side) for known in (True, False)]
+             for side in (True, False)]  # fmt: skip
+    return min(fisher(cells["with"], cells["beside"]), fisher(hours[0], hours[1])) <= TOLD_P_SAME_HOURS
 
 
 def _always_together(plan: Plan, other: Plan) -> bool:

@@ -6,10 +6,13 @@ import dataclasses
 
 import pytest
 
+from detectors.lanes import Lanes
+from detectors.picture import Picture
+from detectors.rollouts.bounds import Bound
 from detectors.rollouts.changes import Change, Onset
 from detectors.rollouts.ledger import ANY, SERVER, START
 from detectors.rollouts.sequential import Arm, Pair
-from detectors.rollouts.verdicts import SUSPECT_LOG, advice, explanation, facts, judge, named
+from detectors.rollouts.verdicts import SUSPECT_LOG, advice, explanation, facts, judge, named, numbers
 from detectors.rollouts.weighing import Weight
 from schemas.outputs import Verdict
 
@@ -25,8 +28,22 @@ def change() -> Change:
     return known
 
 
-def verdict(weight: Weight, *others: Weight, doubts: tuple[str, ...] = (), known: Change | None = None) -> str:
-    return judge(known or change(), [weight, *others], list(doubts), LEVELS).verdict
+def verdict(
+    weight: Weight,
+    *others: Weight,
+    doubts: tuple[str, ...] = (),
+    known: Change | None = None,
+    bounds: dict[str, tuple[Bound, Bound]] | None = None,
+) -> str:
+    return judge(known or change(), [weight, *others], list(doubts), LEVELS, bounds or {}).verdict
+
+
+def bounded(start: float, server: float, harm: float = 0.0) -> dict[str, tuple[Bound, Bound]]:
+    logs = {START: start, SERVER: server}
+    return {
+        sphere: (Bound(0.005, 1000, 0, log, 0.004, harm), Bound(0.005, 1000, 0, log, 0.004, harm))
+        for sphere, log in logs.items()
+    }
 
 
 def whole(sphere: str, innocence_log: float) -> Weight:
@@ -83,27 +100,58 @@ def test_once_as_frequent_holds_until_half_of_that_is_gone(second: float, expect
     assert expected == verdict(dataclasses.replace(ALIKE, innocence_log=second), known=known)
 
 
-@pytest.mark.parametrize(("bounded", "expected"), [(1.5, Verdict.CLEARED), (1.49, Verdict.INCONCLUSIVE)])
-def test_all_starts_together_must_not_hide_more(bounded: float, expected: str) -> None:
-    assert expected == verdict(ALIKE, dataclasses.replace(whole(START, 0.0), bounded_log=bounded))
+@pytest.mark.parametrize(("innocence", "expected"), [(1.5, Verdict.CLEARED), (1.49, Verdict.INCONCLUSIVE)])
+def test_all_starts_together_must_not_hide_more(innocence: float, expected: str) -> None:
+    assert expected == verdict(ALIKE, whole(START, innocence))
 
 
 @pytest.mark.parametrize(("start", "server"), [(3.0, 3.0), (2.99, 3.0), (3.0, 2.99)])
-def test_no_harm_in_starts_and_server_hours_clears(start: float, server: float) -> None:
+def test_harm_that_is_bounded_in_starts_and_server_hours_clears(start: float, server: float) -> None:
     known = change()
     known.onsets = {}
     expected = Verdict.CLEARED if min(start, server) >= 3.0 else Verdict.INCONCLUSIVE
 
-    assert expected == verdict(whole(START, start), whole(SERVER, server), known=known)
+    assert expected == verdict(whole(START, 0), whole(SERVER, 0), known=known, bounds=bounded(start, server))
+
+
+@pytest.mark.parametrize(("second", "expected"), [(1.51, Verdict.CLEARED), (1.49, Verdict.INCONCLUSIVE)])
+def test_once_bounded_holds_until_half_of_that_is_gone(second: float, expected: str) -> None:
+    known = change()
+    known.onsets = {}
+
+    assert Verdict.CLEARED == verdict(whole(START, 0), known=known, bounds=bounded(3, 3))
+    assert expected == verdict(whole(START, 0), known=known, bounds=bounded(3, second))
+
+
+def test_a_sphere_of_which_nothing_is_known_is_not_bounded() -> None:
+    known = change()
+    known.onsets = {}
+
+    assert Verdict.INCONCLUSIVE == verdict(whole(START, 0), known=known, bounds={START: bounded(3, 3)[START]})
+
+
+def test_a_bound_is_told_in_the_title_and_the_numbers() -> None:
+    known = change()
+    known.onsets = {}
+    case = judge(known, [whole(START, 0)], [], LEVELS, bounded(3, 3))
+
+    assert "no more than 0.5 % of its starts and 0.5 % of its server-hours can be failing for it" == case.why
+    assert 0.004 == numbers(known, case, Picture("c1", Lanes()), 0, 0.05)["excess_most"]
 
 
 @pytest.mark.parametrize(
-    ("guilt_log", "expected"), [(SUSPECT_LOG, Verdict.INCONCLUSIVE), (SUSPECT_LOG - 0.01, Verdict.CLEARED)]
+    ("guilt_log", "harm_log", "expected"),
+    [
+        (SUSPECT_LOG, 0.0, Verdict.INCONCLUSIVE),
+        (SUSPECT_LOG - 0.01, 0.0, Verdict.CLEARED),
+        (0.0, SUSPECT_LOG, Verdict.INCONCLUSIVE),
+        (0.0, SUSPECT_LOG - 0.01, Verdict.CLEARED),
+    ],
 )
-def test_a_suspect_is_not_cleared(guilt_log: float, expected: str) -> None:
+def test_a_suspect_is_not_cleared(guilt_log: float, harm_log: float, expected: str) -> None:
     suspect = dataclasses.replace(GUILTY, guilt_log=guilt_log, apart_log=0.0)
 
-    assert expected == verdict(suspect, whole(START, 3.0), whole(SERVER, 3.0))
+    assert expected == verdict(suspect, whole(START, 3.0), whole(SERVER, 3.0), bounds=bounded(3, 3, harm_log))
 
 
 def test_doubts_clear_nothing_and_acquit_nobody() -> None:
@@ -112,7 +160,7 @@ def test_doubts_clear_nothing_and_acquit_nobody() -> None:
 
 
 def test_nothing_known_is_inconclusive() -> None:
-    case = judge(change(), [], [], LEVELS)
+    case = judge(change(), [], [], LEVELS, {})
 
     assert Verdict.INCONCLUSIVE == case.verdict
     assert "Nothing that could fail" in explanation(change(), case, {})
@@ -121,7 +169,7 @@ def test_nothing_known_is_inconclusive() -> None:
 
 def test_a_tied_change_is_named_to_the_reader() -> None:
     other = Change(2, "b", "b", "ha", "3", "1", "m", 0)
-    case = judge(change(), [dataclasses.replace(GUILTY, guilt_log=0.0, tied=(2,))], [], LEVELS)
+    case = judge(change(), [dataclasses.replace(GUILTY, guilt_log=0.0, tied=(2,))], [], LEVELS, {})
 
     assert "rollout b (ha 3) came with it" in explanation(change(), case, {2: other})
     assert "rollout b (ha 3)" == facts(change(), case, {2: other})["confounders"]

@@ -78,7 +78,7 @@ def test_stretches_of_six_hours_with_the_change_and_before() -> None:
         ledger.add(START, pattern_of({1: 0}), block * BLOCK_MS, "r1", "boot")
         ledger.add(START, pattern_of({1: BESIDE}), block * BLOCK_MS, "r1", "boot")
 
-    pair = stretches(change(), START, "boot", ledger)
+    pair, *_ = stretches(change(), START, "boot", ledger)
     assert (Arm(2, 2), Arm(1, 3)) == (pair.exposed, pair.control)
 
 
