@@ -11,8 +11,9 @@ in the mean at most 1 for every share of `excess` or more, so that it ever reach
 alpha (Ville's inequality, as in `sequential`). A failure counts whole, whoever it hits: that is the timid side.
 
 One or two servers that fail far more often than any other, and one rack among four or more, are broken themselves: they
-are left out with all that was exposed on as many. Failures of a signature that is as frequent beside the change are
-left out by `alike`.
+are left out with all that was exposed on as many. So is one stretch of six hours, if it is over, and nothing was
+changed in it or just before: what a change does it does in others too, and those bound it. Failures of a signature that
+is as frequent beside the change are left out by `alike`.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from detectors.rollouts.changes import Change, Onset
-from detectors.rollouts.ledger import AGES_H, ANY, BESIDE, Ledger, Tally
+from detectors.rollouts.ledger import AGES_H, ANY, BESIDE, BLOCK_MS, STRETCH_BLOCKS, Ledger, Tally
 from detectors.rollouts.onsets import key_of
 from detectors.rollouts.sequential import log_mean
 
@@ -39,6 +41,12 @@ BROKEN_LEAST = 3
 BROKEN_TIMES = 2
 """A server or rack is broken that failed so often at least, and more than twice as often as the next one and two."""
 RACKS_LEAST = 4
+OVER_STRETCHES = 2
+"""A stretch that stands out is over when so many came after it, twelve hours."""
+
+Named = TypeVar("Named", str, int)
+Row = tuple[int, int, int]
+"""The age of the change, what was exposed, and what failed of it."""
 LEAST = 1e-6
 NEAR = 1.01
 """A limit is found between LEAST and 1, as near as this."""
@@ -86,7 +94,7 @@ def bound(
     `alike`: signatures that are as frequent beside it. `guilty`: numbers of other changes that were found so.
     `waiting`: what is exposed and has no outcome yet: it may all have failed.
     """
-    calm = _calm(change, sphere, ledger, alike, guilty)
+    calm = _calm(_rows(change, sphere, ledger, alike, guilty), _changing(change))
     broken, share = _broken(change, [known for _, known in _onsets(change, sphere, alike)], calm)
     failed = max(0, calm.failed[0] - broken) + waiting
     exposed = calm.exposed[0] * share + waiting
@@ -135,9 +143,11 @@ def _log_ratio(failed: float, exposed: float, rate: float, null: float) -> float
     return log + (exposed - failed) * (math.log1p(-rate) - math.log1p(-null))
 
 
-def _calm(change: Change, sphere: str, ledger: Ledger, alike: Collection[str], guilty: Collection[int]) -> Calm:
-    """Add up what counts: not the hours in which servers without the change fail, nor where the guilty are."""
-    cells: dict[int, list[tuple[int, int, int]]] = {}
+def _rows(
+    change: Change, sphere: str, ledger: Ledger, alike: Collection[str], guilty: Collection[int]
+) -> dict[int, list[Row]]:
+    """Return by block what counts: not the hours in which servers without it fail, nor where the guilty are."""
+    rows: dict[int, list[Row]] = {}
     disturbed: dict[int, int] = {}
     for ages, block, cell in ledger.blocks(sphere, change.number):
         age = ages[change.number]
@@ -149,13 +159,32 @@ def _calm(change: Change, sphere: str, ledger: Ledger, alike: Collection[str], g
             disturbed[block] = disturbed.get(block, 0) + tally.hits - sum(known.hits for known in excused)
             continue
         less = sum(known.events for known in excused)
-        cells.setdefault(block, []).append((age, cell.events - less, max(0, tally.events - less)))
+        rows.setdefault(block, []).append((age, cell.events - less, max(0, tally.events - less)))
+    return {block: row for block, row in rows.items() if disturbed.get(block, 0) < DISTURBED_UNITS}
+
+
+def _changing(change: Change) -> set[int]:
+    """Return the stretches in which the change reached anything, and those just after: it may fail at once."""
+    stamps = [*(span[0] for span in change.servers.values()), *change.vms.values()]
+    stretches = {at_ms // BLOCK_MS // STRETCH_BLOCKS for at_ms in stamps}
+    return stretches | {stretch + 1 for stretch in stretches}
+
+
+def _calm(rows: dict[int, list[Row]], changing: Collection[int]) -> Calm:
+    """Add up what counts, without one stretch that stands out, is over, and in which nothing was changed."""
+    stretches: dict[int, int] = {}
+    for block, known in rows.items():
+        stretch = block // STRETCH_BLOCKS
+        stretches[stretch] = stretches.get(stretch, 0) + sum(failed for _, _, failed in known)
+    struck = next(iter(_outliers(stretches, 1)), None)
+    if struck is not None and (struck in changing or max(stretches) - struck < OVER_STRETCHES):
+        struck = None
     calm = Calm()
-    for block, rows in cells.items():
-        if disturbed.get(block, 0) >= DISTURBED_UNITS:
+    for block, known in rows.items():
+        if block // STRETCH_BLOCKS == struck:
             continue
         calm.blocks[block] = None
-        for age, events, failed in rows:
+        for age, events, failed in known:
             for least in range(age + 1):
                 calm.exposed[least] += events
                 calm.failed[least] += failed
@@ -190,8 +219,8 @@ def _broken(change: Change, onsets: list[Onset], calm: Calm) -> tuple[int, float
     return broken, max(0.0, share)
 
 
-def _outliers(counts: dict[str, int], most: int) -> list[str]:
+def _outliers(counts: dict[Named, int], most: int) -> list[Named]:
     """Return those that stand out by their failures, at most so many."""
-    ranked = sorted(counts, key=lambda name: (-counts[name], name))
+    ranked = sorted(counts, key=lambda name: (-counts[name], str(name)))
     usual = counts[ranked[most]] if len(ranked) > most else 0
     return [name for name in ranked[:most] if counts[name] >= max(BROKEN_LEAST, BROKEN_TIMES * usual + 1)]

@@ -19,6 +19,8 @@ ANY = "*"
 BLOCK_MS = 2 * 3_600_000
 """Failures of one unit within a block are one event. Source: our judgement; a disturbance of a rack or of a service
 below takes an hour or two."""
+STRETCH_BLOCKS = 3
+"""Blocks in a stretch, six hours: a disturbance that strikes all for an hour or two falls into one, seldom two."""
 BLOCKS_KEPT = 12 * 45
 """Blocks kept: 45 days, so that a change that is remembered for 30 has a past to be compared with."""
 PATTERNS_MOST = 512

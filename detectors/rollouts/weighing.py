@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from detectors.rollouts.changes import Change, Onset
-from detectors.rollouts.ledger import BESIDE, Counts, Ledger
+from detectors.rollouts.ledger import BESIDE, STRETCH_BLOCKS, Counts, Ledger
 from detectors.rollouts.onsets import edge_at, key_of, onset_share, rank_evidence
 from detectors.rollouts.sequential import (
     Arm,
@@ -27,8 +27,6 @@ ONSET_SHARE = 0.25
 RACK_OVER_THIRD = 2
 """No rack counts for more than one and so many times the third: two racks in trouble are no rollout."""
 RACKS_DECIDE = 3
-STRETCH_BLOCKS = 3
-"""Blocks in a stretch, six hours: a disturbance that strikes all for an hour or two falls into one, seldom two."""
 ALIKE_BETS = ((0.5, 1.0), (0.25, 0.75), (0.25, 1.3))
 """What is bet on against harm: that failures are as frequent as without the change, or nearly."""
 ALIKE_WEIGHT = 0.9
@@ -97,14 +95,28 @@ def guilt(found: Strata, share: float = 1.0, ratio: float = 1.0) -> float:
 
     `share`: of its failures only so much is counted (without those of the unit that was hit most).
     """
-    logs = []
-    for by_event, by_unit in found.values():
-        if by_event.exposed.units and by_event.control.units:
-            both = [(0.5, evidence_of_more(_less(pair, share), ratio)) for pair in (by_event, by_unit)]
-            logs.append(log_mean(both))
-    if not logs:
-        return 0.0
-    return log_mean([(0.5, sum(logs)), *((0.5 / len(logs), log) for log in logs)])
+    kinds: tuple[list[Pair], list[Pair]] = ([], [])
+    for pairs in found.values():
+        if pairs[0].exposed.units and pairs[0].control.units:
+            for kind, pair in zip(kinds, pairs, strict=True):
+                kind.append(_less(pair, share))
+    return log_mean([(1 / len(kinds), _over_strata(kind, ratio)) for kind in kinds])
+
+
+def _over_strata(pairs: list[Pair], ratio: float) -> float:
+    """Return the log evidence of all strata together: each for itself, and with one pair of rates for all of them.
+
+    Against the truth of each stratum the likelihood of any rates is evidence, whether they are the same in all or not.
+    """
+    logs = [evidence_of_more(pair, ratio) for pair in pairs]
+    if len(logs) < 2:
+        return sum(logs)
+    exposed, control = Arm(), Arm()
+    for pair in pairs:
+        exposed, control = exposed + pair.exposed, control + pair.control
+    against = sum(pair.log_mixture - log for pair, log in zip(pairs, logs, strict=True))
+    same = Pair(exposed, control).log_mixture - against
+    return log_mean([(0.35, sum(logs)), (0.35, same), *((0.3 / len(logs), log) for log in logs)])
 
 
 def _less(pair: Pair, share: float) -> Pair:

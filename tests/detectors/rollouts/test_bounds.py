@@ -160,6 +160,20 @@ def test_one_rack_of_many_is_broken(racks: int, expected: tuple[float, int]) -> 
     assert (failed == 1) == (racks == 8)
 
 
+@pytest.mark.parametrize(
+    ("later", "changed_h", "expected"),
+    [(6, 0, (960, 0)), (5, 0, (1000, 40)), (6, 34, (1000, 40)), (6, 29, (1000, 40)), (6, 23, (960, 0))],
+)
+def test_one_stretch_that_is_over_is_the_hours_doing(later: int, changed_h: int, expected: tuple[int, int]) -> None:
+    """From 30 h to 36 h all fail; two stretches must have passed since, and nothing been changed in it or before."""
+    told = Told(racks=2)
+    told.change.servers["s0"][0] = changed_h * 3_600_000
+    for n in range(40):
+        told.starts(f"s{n}", 23, block=6).starts(f"s{n}", 1, 1, block=16).starts(f"s{n}", 1, block=12 + later + 3)
+
+    assert expected == told.most()
+
+
 def test_harm_that_begins_late_is_seen_among_the_old() -> None:
     told = Told(racks=2)
     for n in range(40):

@@ -7,12 +7,11 @@ import math
 import pytest
 
 from detectors.rollouts.changes import Change, Onset
-from detectors.rollouts.ledger import BESIDE, BLOCK_MS, START, Counts, Ledger, pattern_of
+from detectors.rollouts.ledger import BESIDE, BLOCK_MS, START, STRETCH_BLOCKS, Counts, Ledger, pattern_of
 from detectors.rollouts.sequential import Arm
 from detectors.rollouts.weighing import (
     ALIKE_BETS,
     GUILTY_BETS,
-    STRETCH_BLOCKS,
     among_failures,
     guilt,
     hourly_ratio,
