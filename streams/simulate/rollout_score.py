@@ -249,7 +249,10 @@ def _print(console: Console, rows: list[Row], judged: list[Judged], seed: int, c
     total = rows[-1]
     console.print(
         f"precision: of those said to be guilty at any time, how many are; {total.false_guilty} innocents were.\n"
-        "recall: of the guilty whom a classical test at the end could tell (telling); INCONCLUSIVE counts as missed.\n"
+        "recall: of the guilty who can be told (telling); INCONCLUSIVE counts as missed. Told, by what was injected:\n"
+        "  no telemetry lost; Fisher's exact test at the end, once a server, contradicts at 1e-5 that what looks like\n"
+        "  its failures is as frequent without it; and at 1e-2 that it is the hour: by the servers without it in the\n"
+        "  same hours, or by how many stretches of six hours were struck with it and before.\n"
         "recall of all: of all guilty, also those that harmed few or nobody, or whose telemetry was lost.\n"
         "recall of verdicts: of the guilty, without those left INCONCLUSIVE; "
         f"{total.cleared_in_harm} stood CLEARED after harm.\n"
@@ -261,7 +264,7 @@ def _print(console: Console, rows: list[Row], judged: list[Judged], seed: int, c
         f"{known.number}/{known.change} ({known.kind}, rate {known.rate:.2%}): "
         f"{'GUILTY though innocent' if not known.guilty else 'missed: ' + (known.last or 'no finding')}"
         for known in judged
-        if (known.ever and not known.guilty) or (known.told and not known.ever)
+        if (known.ever and not known.guilty) or (known.told and not known.ever) or known.cleared_in_harm
     ]
     for line in wrong:
         console.print(f"  {line}", highlight=False)

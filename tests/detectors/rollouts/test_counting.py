@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from detectors.rollouts.counting import waiting
 from detectors.rollouts.gathering import RegressionState
 from detectors.rollouts.ledger import ANY, SERVER, START
 from streams.engine.runner import Runner
@@ -161,3 +162,18 @@ def test_a_server_given_up_for_its_starts_is_no_fault_beside_them(failed: bool, 
     log.maintenance(4500, "SERVER_STATE", server="s1", state="HI")
 
     assert faults == counted(beat(log, 4800), SERVER, "server:HI")[1]
+
+
+@pytest.mark.parametrize(("after_s", "expected"), [(120, 0), (120.001, 1), (1300, 1), (1600, 0)])
+def test_a_start_without_an_outcome_is_waited_for(after_s: float, expected: int) -> None:
+    """From when contact is looked for until its limit; of a VM where the change is not, never."""
+    runner = Runner(0, only=ONLY)
+    log = cluster().maintenance(10, "SERVER_UPDATE_STARTED", server="s1", rollout="r")
+    log.guest(100, "v1", "START", server="s1", incarnation=1).guest(100, "v2", "START", server="s2", incarnation=1)
+    runner.feed(beat(log, 100 + round(after_s)).frames)
+    known = runner.clusters["c1"].detectors["rollout_regression"].state
+    (change,) = known.changes.known.values()
+
+    due_ms = change.began_ms + 90_000 + round(after_s * 1000)
+
+    assert expected == waiting(known, runner.clusters["c1"].picture, change, due_ms)

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from detectors.rollouts.changes import Change, Onset
-from detectors.rollouts.ledger import Ledger
+from detectors.rollouts.changes import FAILED_BLOCKS, FIRST_HITS_MOST, Change, Onset
+from detectors.rollouts.ledger import BLOCK_MS, Ledger
 from detectors.rollouts.onsets import (
     FREEZE,
     RANK_AGE_MS,
@@ -147,3 +147,16 @@ def test_ten_minutes_after_an_edge_may_be_its_doing_in_any_case() -> None:
 
     assert edge_at(Onset(midnight_ms + 600_000, 0, midnight_ms + 1))
     assert not edge_at(Onset(midnight_ms + 600_001, 0, midnight_ms + 1))
+
+
+def test_failures_of_a_server_are_kept_by_block_and_bounded() -> None:
+    known = change()
+    for block in range(FAILED_BLOCKS + 1):
+        fail(known, "s1", block * BLOCK_MS)
+        fail(known, "s1", block * BLOCK_MS + 1)
+    for n in range(FIRST_HITS_MOST):
+        fail(known, f"t{n}", 0)
+    onset = known.onsets[KEY]
+
+    assert (FAILED_BLOCKS, 2, 1) == (len(onset.failed["s1"]), onset.failed["s1"][1], min(onset.failed["s1"]))
+    assert FIRST_HITS_MOST == len(onset.failed)

@@ -155,6 +155,23 @@ def test_it_takes_three_servers(failing: int, guilt: bool) -> None:
     assert guilt == (Verdict.GUILTY in verdicts(world.said()))
 
 
+@pytest.mark.parametrize(("rest_h", "guilt"), [(0.8, False), (1.1, True)])
+def test_where_two_were_changed_both_decide_once_it_rests(rest_h: float, guilt: bool) -> None:
+    """A rollout that has just begun is not judged by its first two servers."""
+    world = Rolling(servers=60, racks=20)
+    for hour in range(1, 48, 2):
+        world.beats(hour, hour + 2).starts(hour + 1.2, world.servers, each=2)
+    world.beats(48, 49).update(49, world.servers[:2])
+    for n in range(3):
+        world.starts(49.1 + n / 100, world.servers[:2], each=4, error="E_NEW", failing=4)
+        world.starts(49.2 + n / 10, world.servers[10:], each=2)
+    world.log.clocks((49 + rest_h) * HOUR_S)
+    if rest_h > 1:
+        world.starts(49 + rest_h, world.servers[:2], each=1, error="E_NEW", failing=1)
+
+    assert guilt == (Verdict.GUILTY in verdicts(world.said()))
+
+
 def test_one_rack_alone_does_not_make_a_change_guilty() -> None:
     """All failures are on the servers of one rack, however many."""
     world = Rolling(servers=80, racks=8)

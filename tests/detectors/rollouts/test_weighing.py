@@ -81,9 +81,10 @@ def test_stretches_of_six_hours_with_the_change_and_before() -> None:
     assert (Arm(2, 2), Arm(1, 3)) == (pair.exposed, pair.control)
 
 
-def weighed(units: dict[str, float], first_ms: int = 10**9) -> float:
-    """Return the guilt of a change that failed in these units, against many without."""
+def weighed(units: dict[str, float], first_ms: int = 10**9, reached: int = 0) -> float:
+    """Return the guilt of a change that failed in these units, against many without; it reached so many racks."""
     ledger, known = Ledger(), change()
+    known.racks = {f"s{n}": f"r{n % reached + 1}" for n in range(2 * reached)}
     for n in range(200):
         ledger.add(START, "", n * 1000, f"r{n}", "")
     for unit, hits in units.items():
@@ -98,6 +99,20 @@ def test_two_racks_alone_do_not_decide() -> None:
     assert weighed({"r1": 9, "r2": 1}) < weighed({"r1": 5, "r2": 5})
     assert weighed({"r1": 9, "r2": 9, "r3": 1}) < weighed({"r1": 7, "r2": 6, "r3": 6})
     assert weighed({"r1": 12, "r2": 6, "r3": 6}) > weighed({"r1": 6, "r2": 6, "r3": 6})
+
+
+@pytest.mark.parametrize(("reached", "decides"), [(2, True), (3, False)])
+def test_two_racks_decide_only_where_no_third_was_reached(reached: int, decides: bool) -> None:
+    assert decides == (weighed({"r1": 9, "r2": 9}, reached=reached) > math.log(100))
+    assert weighed({"r1": 9, "r2": 9, "r3": 9}, reached=reached) > math.log(100)
+
+
+def test_strata_that_tell_the_same_tell_more_together() -> None:
+    """One alone has two failures in a hundred against none; three of them are six in three hundred."""
+    one = [counts({3: 0}, 300, 0), counts({1: 0, 3: 0}, 100, 2)]
+    three = [known for other in (3, 4, 5) for known in (counts({other: 0}, 300, 0), counts({1: 0, other: 0}, 100, 2))]
+
+    assert guilt(strata(three, 1)) > 3 * guilt(strata(one, 1)) + math.log(2)
 
 
 def sides(exposed: int, exposed_failed: int, control: int, control_failed: int, *, unit: str = "") -> Ledger:

@@ -34,8 +34,8 @@ def test_fishers_exact_test(one: list[int], other: list[int], expected: float) -
     assert expected == pytest.approx(fisher(one, other), abs=1e-6)
 
 
-def told(rate: float, share: float = 0.5, lost: Lost | None = None) -> bool:
-    plan = Plan("a", "ga", DAY_S, 6 * HOUR_S, 6, False, share, True, guilty=True, rate=rate)
+def told(rate: float, share: float = 0.5, lost: Lost | None = None, spread_h: float = 6) -> bool:
+    plan = Plan("a", "ga", DAY_S, spread_h * HOUR_S, 6, False, share, True, guilty=True, rate=rate)
     world = World(Trial(9, "guilty", 80, 6, 6, 2.5, [plan], Weather(6, 0, False, 0, 0, 0, 0.1), lost or Lost()))
     return truth(world, plan).told
 
@@ -43,6 +43,12 @@ def told(rate: float, share: float = 0.5, lost: Lost | None = None) -> bool:
 def test_the_data_tell_where_there_is_harm_and_a_control() -> None:
     assert told(0.3)
     assert not told(0.0001)
+
+
+def test_or_where_the_hours_with_it_differ_from_those_before() -> None:
+    """Changed at once, nothing is beside it: each of six stretches is struck with it, and none of four before."""
+    assert told(0.3, share=1.0, spread_h=0)
+    assert not told(0.001, share=1.0, spread_h=0)
 
 
 def test_they_do_not_where_telemetry_is_lost() -> None:
