@@ -16,6 +16,10 @@ import structlog
 OURS = ("streams", "detectors", "schemas")
 QUIET = ("aiokafka", "kafka", "faust", "mode", "aiohttp.access", "asyncio")
 """Libraries that tell at INFO what our own lines tell better; their warnings are kept."""
+REPEATS_S = 60.0
+"""A library's line is told once in so many seconds; the next one says how often it came meanwhile."""
+REPEATS_KEPT = 256
+"""Different lines remembered for that."""
 SECRET_WORDS = ("password", "secret", "token", "sasl_plain", "credential")
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -51,6 +55,7 @@ def configure(level: Level = "info", form: Format = "auto", *, stream: TextIO | 
         cache_logger_on_first_use=False,  # a second call, and tests, must reach loggers already made
     )
     handler = logging.StreamHandler(out)
+    handler.addFilter(Repeats())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -62,6 +67,38 @@ def configure(level: Level = "info", form: Format = "auto", *, stream: TextIO | 
     structlog.contextvars.unbind_contextvars("role")
     if role:
         structlog.contextvars.bind_contextvars(role=role)
+
+
+class Repeats(logging.Filter):
+    """Tells a line of a chatty library once in `REPEATS_S`: with its broker away, aiokafka writes dozens a second.
+
+    Ours, and those that bear a traceback, all pass.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[tuple[str, int, str], tuple[float, int]] = {}
+        """By logger, level and text: when it was last told, and how often it was not since then."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether to let this line pass; one that comes again says how many did not."""
+        if record.exc_info or not _quiet(record.name):
+            return True
+        text = record.getMessage()
+        key = (record.name, record.levelno, text)
+        told_s, more = self._told.pop(key, (float("-inf"), 0))
+        if 0 <= record.created - told_s < REPEATS_S:
+            self._told[key] = (told_s, more + 1)
+            return False
+        self._told[key] = (record.created, 0)
+        if len(self._told) > REPEATS_KEPT:
+            del self._told[next(iter(self._told))]
+        if more:
+            record.msg, record.args = (
+                f"{text} (and {more} times more in the {record.created - told_s:.0f} s before)",
+                (),
+            )
+        return True
 
 
 def set_levels(level: Level) -> None:
@@ -80,6 +117,10 @@ def without_secrets(_logger: Any, _method: str, event: Event) -> Event:
         if any(word in key.lower() for word in SECRET_WORDS) and not key.endswith("_file"):
             event[key] = "***"
     return event
+
+
+def _quiet(logger: str) -> bool:
+    return any(logger == name or logger.startswith(f"{name}.") for name in QUIET)
 
 
 def _renderers(*, console: bool) -> list[structlog.typing.Processor]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from streams.operate.logs import configure
+from streams.operate.logs import REPEATS_KEPT, Repeats, configure
 
 
 @pytest.fixture(autouse=True)
@@ -91,3 +91,49 @@ def test_configuring_twice_writes_each_line_once() -> None:
     structlog.get_logger("streams.intake").info("once")
 
     assert 1 == len(lines(out))
+
+
+def test_a_librarys_line_that_repeats_is_told_once_a_minute_with_its_count() -> None:
+    out = io.StringIO()
+    configure("info", "json", stream=out)
+    handler = logging.getLogger().handlers[0]
+
+    def comes(at_s: float, name: str = "aiokafka.consumer", text: str = "cannot connect to node %s") -> None:
+        record = logging.LogRecord(name, logging.ERROR, "", 0, text, (1,), None)
+        record.created = at_s
+        handler.handle(record)
+
+    for at_s in (100, 100.1, 159.999, 160, 160.1):
+        comes(at_s)
+    comes(160.2, text="another line of node %s")
+    comes(160.3, name="kafkaesque")
+    comes(160.4, name="kafkaesque")
+
+    assert [
+        "cannot connect to node 1",
+        "cannot connect to node 1 (and 2 times more in the 60 s before)",
+        "another line of node 1",
+        "cannot connect to node 1",
+        "cannot connect to node 1",
+    ] == [line["event"] for line in lines(out)]
+
+
+def test_our_own_lines_and_tracebacks_may_repeat() -> None:
+    out = io.StringIO()
+    configure("info", "json", stream=out)
+    for _ in range(2):
+        structlog.get_logger("streams.engine").warning("again")
+        try:
+            raise ValueError
+        except ValueError:
+            logging.getLogger("mode").exception("crashed")
+
+    assert ["again", "crashed"] * 2 == [line["event"] for line in lines(out)]
+
+
+def test_lines_remembered_have_a_bound() -> None:
+    repeats = Repeats()
+    for number in range(3 * REPEATS_KEPT):
+        repeats.filter(logging.LogRecord("kafka", logging.ERROR, "", 0, f"line {number}", (), None))
+
+    assert REPEATS_KEPT == len(repeats._told)
