@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli.exits import Exit, Failure
-from streams.cli.options import By, ConfigFile, Json, Reason, finish, one_of, say, say_json, say_rows, settings, when
+from streams.cli.options import (
+    By,
+    ConfigFile,
+    Json,
+    Reason,
+    finish,
+    number,
+    one_of,
+    say,
+    say_json,
+    say_rows,
+    settings,
+    when,
+)
 from streams.cli.topic_state import (
     as_dict,
     cluster_of_finding,
@@ -83,7 +96,7 @@ def show(id_: Id, config: ConfigFile = None, as_json: Json = False) -> int:
         f"opened   {when(last.opened_ms)}   verdict {last.verdict}{f', trigger {last.trigger}' if last.trigger else ''}"
     )
     for name, value in {**last.numbers, **last.facts}.items():
-        say(f"  {name} = {value:g}" if isinstance(value, float) else f"  {name} = {value}")
+        say(f"  {name} = {number(value)}" if isinstance(value, float) else f"  {name} = {value}")
     if last.advised:
         say(f"advised  {', '.join(last.advised)}")
     say("history  " + "; ".join(f"{each.state} {when(each.at_ms)}" for each in history[-8:]))

@@ -8,7 +8,7 @@ import typer
 
 from streams.cli.exits import Exit
 from streams.cli.findings import LOUD
-from streams.cli.options import ConfigFile, Json, finish, one_of, say, say_json, say_rows, settings, when
+from streams.cli.options import ConfigFile, Json, finish, number, one_of, say, say_json, say_rows, settings, when
 from streams.cli.topic_state import as_dict, histories, newest
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def show(
     say(f"verdict  {last.verdict}{f', set off by the {last.trigger}' if last.trigger else ''}")
     say(f"where    {_named(last.clusters)}{regions}")
     for name, value in last.numbers.items():
-        say(f"  {name} = {value:g}")
+        say(f"  {name} = {number(value)}")
     if last.findings:
         say("open     " + ", ".join(f"{count} {detector}" for detector, count in last.findings.items()))
     for action in last.actions:

@@ -85,6 +85,13 @@ def when(at_ms: int) -> str:
         return f"{at_ms} ms"
 
 
+def number(value: float) -> str:
+    """Return a number as people read it: a whole one with all its digits, another to six, a big one to a tenth."""
+    if value.is_integer() and abs(value) < 1e15:
+        return f"{value:.0f}"
+    return f"{value:g}" if abs(value) < 1e5 or abs(value) >= 1e15 else f"{value:.1f}"
+
+
 def to_ms(text: str, flag: str) -> int:
     """Return UTC milliseconds of an ISO time (without zone: UTC) or of a number of milliseconds."""
     if text.isdecimal():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.cli.exits import Failure
-from streams.cli.options import config_path, one_of, say_json, say_rows, to_ms, when
+from streams.cli.options import config_path, number, one_of, say_json, say_rows, to_ms, when
 
 LEAP_MS = 1_330_473_600_000
 
@@ -65,3 +65,21 @@ def test_json_keeps_bytes_that_are_no_text_readable(capsys: pytest.CaptureFixtur
     say_json({"key": b"c\xff", "name": "Zürich"})
 
     assert '{"key": "c\\\\xff", "name": "Zürich"}\n' == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1_330_478_104_123.0, "1330478104123"),
+        (50.0, "50"),
+        (-3.0, "-3"),
+        (0.93, "0.93"),
+        (1 / 3, "0.333333"),
+        (123_456.78, "123456.8"),
+        (1e300, "1e+300"),
+        (float("inf"), "inf"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_a_number_keeps_the_digits_that_a_person_needs(value: float, text: str) -> None:
+    assert text == number(value)
