@@ -196,6 +196,10 @@ class Plan:
         return tuple(change for change in self.changes if change.kind == "refused")
 
 
+MEND = "start it (`leapwatch broker start` runs one here) or set [kafka] bootstrap; `leapwatch doctor` tells more"
+"""What to do where no broker answers."""
+
+
 class TopicAdmin:
     """A connection to a cluster's administration, to be closed by the `with` block.
 
@@ -210,11 +214,11 @@ class TopicAdmin:
         self._bootstrap = bootstrap
         # Asked first, for the client leaves its sockets open where it cannot connect.
         if not any(_answers(server) for server in bootstrap.split(",")):
-            raise TopicsError(f"no Kafka answers at {bootstrap}")
+            raise TopicsError(f"no Kafka answers at {bootstrap}: {MEND}")
         try:
             self._admin = self._kafka.admin.KafkaAdminClient(bootstrap_servers=bootstrap.split(","), **(security or {}))
         except self._kafka.errors.KafkaError as error:
-            raise TopicsError(f"no Kafka answers at {bootstrap}: {error}") from error
+            raise TopicsError(f"no Kafka answers at {bootstrap}: {error}; {MEND}") from error
 
     def __enter__(self) -> Self:
         return self
