@@ -17,6 +17,9 @@ from streams.cli.options import Json, config_path, finish, say, say_json, settin
 if TYPE_CHECKING:
     from streams.config.thresholds import Thresholds
 
+NAMED = 5
+"""Clusters that a message names at most."""
+
 From = Annotated[str, typer.Option("--from", help="Tell what is stamped at or after this (ISO or ms, UTC).")]
 To = Annotated[str, typer.Option("--to", help="Tell what is stamped before this, itself left out (ISO or ms, UTC).")]
 Cluster = Annotated[str, typer.Option(help="Only this cluster.")]
@@ -57,7 +60,7 @@ def replay(
     if capture and source:
         message = "give --capture or --source, not both"
         raise Failure(message)
-    wanted = Range(_time(from_, "--from"), _time(to, "--to"), cluster or None)
+    wanted = Range(*_span(from_, to), cluster or None)
     thresholds = None if config is None else _thresholds(config)
     with _bar() as progress:
         if capture:
@@ -67,6 +70,13 @@ def replay(
         else:
             work = command.from_kafka(settings(kafka), wanted, thresholds=thresholds, progress=progress, fleet=fleet)
             report = finish(work)
+    if wanted.cluster and not fleet and wanted.cluster not in (known := command.clusters_of(report)):
+        there = ", ".join(known[:NAMED]) + (f" and {len(known) - NAMED} more" if len(known) > NAMED else "")
+        message = (
+            f"no cluster {wanted.cluster} in the history that was read ({report.replay.told.records} records); "
+            f"{f'there it has {there}' if there else 'nor any other'}"
+        )
+        raise Failure(message)
     command.write_report(report, as_json=as_json)
     return Exit.OK
 
@@ -85,7 +95,7 @@ def capture(
     from streams.replay import command
     from streams.replay.run import Range
 
-    wanted = Range(_time(from_, "--from"), _time(to, "--to"), cluster or None)
+    wanted = Range(*_span(from_, to), cluster or None)
     with _bar() as progress:
         count = finish(command.capture(settings(kafka), file, wanted, progress=progress))
     if as_json:
@@ -95,8 +105,14 @@ def capture(
     return Exit.OK
 
 
-def _time(text: str, flag: str) -> int | None:
-    return to_ms(text, flag) if text else None
+def _span(from_: str, to: str) -> tuple[int | None, int | None]:
+    """Return the range in UTC milliseconds; one that ends before it begins holds nothing, and is refused."""
+    from_ms = to_ms(from_, "--from") if from_ else None
+    until_ms = to_ms(to, "--to") if to else None
+    if from_ms is not None and until_ms is not None and until_ms <= from_ms:
+        message = f"--to {to} is not after --from {from_}: nothing can be between them"
+        raise Failure(message)
+    return from_ms, until_ms
 
 
 def _thresholds(path: Path) -> Thresholds:

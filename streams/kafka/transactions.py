@@ -213,7 +213,12 @@ class LogReader:
         )
 
     async def __aenter__(self) -> Self:
-        await self._consumer.start()
+        try:
+            await self._consumer.start()
+        except BaseException:
+            # What was not closed complains when it is collected, behind the one line that says what failed.
+            await self._consumer.stop()
+            raise
         return self
 
     async def __aexit__(
@@ -224,6 +229,12 @@ class LogReader:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STOP_S):
                 await self._consumer.stop()
+
+    async def lanes(self, topic: str) -> int:
+        """Return how many partitions a topic has, 0 where it is not there."""
+        # Asked of all topics: asked of one by name, a broker that makes topics by themselves would make it.
+        known = await self._consumer._client.fetch_all_metadata()
+        return len(known.partitions_for_topic(topic) or ())
 
     async def stretch(self, topic: str, partition: int) -> Stretch:
         """Return earliest offset and end of a partition, as they are now."""

@@ -61,6 +61,9 @@ def read_capture(path: Path) -> Iterator[LogRecord]:
     """Yield the records of a capture in their order; CaptureError names the file and what is wrong."""
     try:
         with path.open("rb") as file:
+            if file.read(1) in {b"{", b"["}:
+                raise CaptureError(f"{path}: JSON, and no capture; files of source records are read as --source")
+            file.seek(0)
             reader = fastavro.reader(file)
             if reader.metadata.get("leapwatch") != FORMAT:
                 msg = f"{path}: an Avro file, but no capture of Leapwatch (made by `leapwatch capture`)"

@@ -15,13 +15,13 @@ from schemas.history import LogRecord
 from schemas.json_source import to_json
 from schemas.outputs import DeadLetter, Finding
 from schemas.rca import RcaArticle
+from schemas.telemetry import EVERYONE
 from streams.config.model import Config
 from streams.config.thresholds import Thresholds
 from streams.intake.offline import telemetry
-from streams.kafka.partition import lane_of
 from streams.replay.capture import read_capture, write_capture
 from streams.replay.fleet import FleetReplay
-from streams.replay.history import read_log, reader_of, start_of
+from streams.replay.history import lanes_to_read, read_log, reader_of, start_of
 from streams.replay.run import Answer, Range, Replay
 from streams.replay.sources import read_sources
 
@@ -65,10 +65,8 @@ async def from_kafka(
     """Replay a range of `telemetry`, or of `fleet`, as Kafka has it, from the last snapshots before it."""
     run = Replay(wanted, thresholds, fleet=fleet)
     report = Report(replay=run, what_if=thresholds is not None)
-    lanes: Sequence[int] = [0] if fleet else range(config.kafka.lanes)
-    if wanted.cluster and not fleet:
-        lanes = [lane_of(wanted.cluster, config.kafka.lanes)]
     async with reader_of(config) as reader:
+        lanes = await lanes_to_read(config, reader, wanted.cluster, fleet=fleet)
         # A what-if must see its thresholds act from the start of what is kept: snapshots hold states of others.
         since_ms = wanted.from_ms if thresholds is None else None
         starts = [await start_of(config, reader, lane, since_ms, fleet=fleet) for lane in lanes]
@@ -94,6 +92,12 @@ async def from_kafka(
                     break
         progress(done, done)
     return report.close()
+
+
+def clusters_of(report: Report) -> list[str]:
+    """Return the clusters that were met in what a replay of clusters' engines read, or restored."""
+    runners = report.replay.runners.values()
+    return sorted({name for runner in runners for name in runner.clusters if name != EVERYONE})
 
 
 def from_records(
@@ -184,7 +188,6 @@ async def capture(config: Config, path: Path, wanted: Range, *, progress: Progre
 
     Returns how many records. An incomplete file never bears the name asked for.
     """
-    lanes = [lane_of(wanted.cluster, config.kafka.lanes)] if wanted.cluster else range(config.kafka.lanes)
     probe = Replay(wanted)
     partial = path.with_name(f"{path.name}.partial")
     about = {"prefix": config.kafka.prefix, "from_ms": wanted.from_ms, "to_ms": wanted.to_ms}
@@ -192,7 +195,7 @@ async def capture(config: Config, path: Path, wanted: Range, *, progress: Progre
     with partial.open("w+b") as file:
         write_capture(file, [], about)
         async with reader_of(config) as reader:
-            for lane in lanes:
+            for lane in await lanes_to_read(config, reader, wanted.cluster):
                 block: list[LogRecord] = []
                 async for record in read_log(config, reader, await start_of(config, reader, lane, None)):
                     if wanted.from_ms is None or record.at_ms >= wanted.from_ms:

@@ -14,6 +14,8 @@ from streams.engine.digest import code_digest
 from streams.engine.runner import Runner
 from streams.engine.snapshots import SnapshotError, assemble
 from streams.kafka.client import aiokafka_settings
+from streams.kafka.partition import lane_of
+from streams.kafka.plain import TopicError
 from streams.kafka.transactions import LogReader
 
 
@@ -26,6 +28,24 @@ class Start:
     to_offset: int
     runner: Runner | None
     """Restored from snapshots; None: it begins at the earliest record there is, knowing nothing."""
+
+
+async def lanes_to_read(config: Config, reader: LogReader, cluster: str | None, *, fleet: bool = False) -> list[int]:
+    """Return the lanes that hold a range of `telemetry`, or of `fleet`; TopicError where the log has others.
+
+    Asked first: a topic that is not there answers nothing, and the client takes the broker for away.
+    """
+    topic = f"{config.kafka.prefix}{'fleet' if fleet else 'telemetry'}"
+    lanes = await reader.lanes(topic)
+    if not lanes:
+        message = f"topic {topic} is not there; make it with `leapwatch topics apply`, or mend [kafka] prefix"
+        raise TopicError(message)
+    if fleet:
+        return [0]
+    if lanes != config.kafka.lanes:
+        message = f"topic {topic} has {lanes} lanes, and [kafka] lanes is {config.kafka.lanes}: set it to {lanes}"
+        raise TopicError(message)
+    return [lane_of(cluster, lanes)] if cluster else list(range(lanes))
 
 
 def reader_of(config: Config) -> LogReader:

@@ -16,6 +16,9 @@ from schemas.errors import CodecError
 from schemas.history import SourceRecord
 from schemas.history_lines import source_from_line
 
+AVRO = b"Obj\x01"
+"""What every Avro container begins with: a capture is one."""
+
 BadLine = Callable[[Path, int, str], None]
 """Is given the file, the number of the line and what is wrong with it."""
 
@@ -56,6 +59,11 @@ def _index(path: Path, bad_line: BadLine) -> tuple[array[int], array[int], array
     stamps, places, numbers = array("q"), array("q"), array("q")
     try:
         with path.open("rb") as file:
+            if file.read(len(AVRO)) == AVRO:
+                raise SourceError(
+                    f"{path}: an Avro file, no JSON lines; what `leapwatch capture` made is read as --capture"
+                )
+            file.seek(0)
             place = 0
             for number, line in enumerate(file, 1):
                 if line.strip():

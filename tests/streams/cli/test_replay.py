@@ -1,5 +1,6 @@
 """`leapwatch replay` and `capture`: history again from a file or from Kafka, chosen by range, and refused when bad."""
 
+import gc
 import json
 from pathlib import Path
 
@@ -74,6 +75,10 @@ def test_a_what_if_obeys_the_file_and_says_so(night: Path, tmp_path: Path, capfd
         (["--capture", "junk", "--source", "junk"], "not both"),
         (["--capture", "junk", "--from", "soon"], "--from: `soon`"),
         (["--capture", "junk", "--config", "junk"], "junk:1"),
+        (["--capture", "junk", "--from", "2012-02-29", "--to", "2012-02-28"], "--to 2012-02-28 is not after --from"),
+        (["--capture", "junk", "--from", "5", "--to", "5"], "--to 5 is not after --from 5"),
+        (["--source", "night.capture"], "--capture"),
+        (["--capture", "night.jsonl"], "--source"),
     ],
     ids=" ".join,
 )
@@ -81,12 +86,47 @@ def test_bad_input_is_exit_two_and_one_line(
     arguments: list[str], told: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "junk").write_text("no capture, no lines, no TOML", encoding="utf-8")
+    (tmp_path / "night.jsonl").write_bytes(source_to_line(sources()[0]) + b"\n")
+    (tmp_path / "night.capture").write_bytes(b"Obj\x01")
 
     assert Exit.USAGE == main(["replay", *arguments])
     said = capfd.readouterr()
     assert told in said.err
     assert 1 == len(said.err.splitlines())
     assert "" == said.out
+
+
+def test_a_cluster_that_nothing_tells_of_is_named_with_those_there_are(
+    night: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert Exit.USAGE == main(["replay", "--capture", str(night), "--cluster", "nosuch"])
+    said = capfd.readouterr()
+    assert "" == said.out
+    assert f"no cluster nosuch in the history that was read ({len(history())} records); there it has " in said.err
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("command", [["replay"], ["capture", "x.capture"], ["rca", "v", "--at", "2012-02-29"]])
+def test_a_log_that_is_not_there_is_told_at_once(
+    command: list[str], bootstrap: str, embedded_broker: EmbeddedBroker, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert bootstrap
+    assert Exit.USAGE == main(command)
+    assert "topic t.telemetry is not there; make it with `leapwatch topics apply`" in capfd.readouterr().err
+    embedded_broker.create_topic("t.telemetry", 2)
+    assert Exit.USAGE == main(command)
+    assert "topic t.telemetry has 2 lanes, and [kafka] lanes is 64: set it to 2" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["replay"], ["capture", "x.capture"]])
+def test_no_broker_is_one_line(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LEAPWATCH_KAFKA_BOOTSTRAP", "127.0.0.1:1")
+
+    assert Exit.AWAY == main(command)
+    gc.collect()
+    assert 1 == len(capfd.readouterr().err.splitlines())
 
 
 @pytest.mark.embedded
