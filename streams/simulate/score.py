@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -251,7 +252,8 @@ def score(paths: Sequence[str | Path], options: Options = Options(), console: Co
 
     0: all truth was found, and nothing false. 1: something was missed, or is false. 2: a file cannot be used.
     """
-    screen = console or Console()
+    # Into a file or a pipe tables go whole, whatever width is assumed there.
+    screen = console or (Console() if sys.stdout.isatty() else Console(width=WIDTH))
     scenarios: list[Scenario] = []
     errors: list[str] = []
     for path in paths or names():
@@ -292,27 +294,49 @@ def as_json(result: Result, *, only_failed: bool = False) -> dict[str, Any]:
     }
 
 
+WIDTH = 200
+"""Columns where the output is no terminal."""
+LEAST_WIDTH = 140
+"""Columns of a screen below which a table of eight columns breaks names and times in two."""
 _MARKS = {True: "[green]ok[/]", False: "[red]MISSED[/]", None: "[dim]·[/]"}
 _FALSE_MARK = "[red]FALSE[/]"
 
 
 def _print(result: Result, screen: Console, only_failed: bool) -> None:
-    """Print a result as a table."""
-    table = Table(title=f"{result.scenario}: {result.title}", title_justify="left", expand=False)
-    for column in ("", "cluster", "truth", "found", "opened (UTC)", "said (UTC)", "limit", "note"):
-        table.add_column(column, overflow="fold")
-    for row in result.rows:
-        if only_failed and row.ok is not False:
-            continue
-        mark = _FALSE_MARK if row.ok is False and row.kind == "not" else _MARKS[row.ok]
-        table.add_row(
-            mark, row.cluster, row.label, row.found, _time(row.opened_ms), _time(row.seen_ms), row.limit, row.note
-        )
-    screen.print(table)
+    """Print a result as a table; where that would break its words, each row as lines."""
+    shown = [row for row in result.rows if row.ok is False or not only_failed]
+    if screen.width < LEAST_WIDTH:
+        screen.print(f"{result.scenario}: {result.title}\n", highlight=False, markup=False)
+        for row in shown:
+            screen.print(f"{_mark(row)} {escape(_as_line(row))}", highlight=False)
+    else:
+        screen.print(_table(result, shown))
     missed = sum(row.ok is False and row.kind != "not" for row in result.rows)
     false = sum(row.ok is False and row.kind == "not" for row in result.rows)
     reboots = f"reboots: {result.counts['reboot_planned']} planned, {result.counts['reboot_unplanned']} unplanned"
     screen.print(f"{result.records:,} records; {reboots}; {missed} missed, {false} false\n", highlight=False)
+
+
+def _as_line(row: Row) -> str:
+    """Return a row as one text, with what it has."""
+    parts = {"": row.found, "opened ": _time(row.opened_ms), "said ": _time(row.seen_ms), "limit: ": row.limit}
+    told = "; ".join(f"{name}{text}" for name, text in {**parts, "note: ": row.note}.items() if text)
+    return ": ".join(text for text in (row.cluster, row.label, told) if text)
+
+
+def _mark(row: Row) -> str:
+    return _FALSE_MARK if row.ok is False and row.kind == "not" else _MARKS[row.ok]
+
+
+def _table(result: Result, rows: Iterable[Row]) -> Table:
+    table = Table(title=f"{result.scenario}: {result.title}", title_justify="left", expand=False)
+    for column in ("", "cluster", "truth", "found", "opened (UTC)", "said (UTC)", "limit", "note"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(
+            _mark(row), row.cluster, row.label, row.found, _time(row.opened_ms), _time(row.seen_ms), row.limit, row.note
+        )
+    return table
 
 
 def _time(at_ms: int | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from streams.engine.frames import frame_of
 from streams.simulate.ledger import Ledger
 from streams.simulate.load import load, loads
 from streams.simulate.scenario import Size
-from streams.simulate.score import Options, Outcome, log_of, run_cluster, run_clusters, score, sized
+from streams.simulate.score import LEAST_WIDTH, Options, Outcome, log_of, run_cluster, run_clusters, score, sized
 
 HERE = Path(streams.simulate.__file__).parent
 ENGINE_USERS = {"score.py", "rollout_log.py", "rollout_score.py", "score_causes.py"}
@@ -124,6 +125,27 @@ def test_a_file_that_somebody_else_wrote_is_judged(planned: int, code: int, tmp_
     screen = Console(record=True, width=200, quiet=True)
 
     assert code == score([path], Options(json=True), screen)
+
+
+@pytest.mark.parametrize(("width", "table"), [(LEAST_WIDTH - 1, False), (LEAST_WIDTH, True)])
+def test_a_narrow_screen_gets_lines_and_no_table_that_breaks_words(width: int, table: bool, tmp_path: Path) -> None:
+    path = tmp_path / "foreign.toml"
+    path.write_text(FOREIGN.replace("{planned}", "3"))
+    out = io.StringIO()
+    score([path], Options(), Console(file=out, width=width))
+
+    assert table == ("┃" in out.getvalue())
+    assert "; 1 missed, 0 false" in out.getvalue()
+    if not table:
+        assert ["ok north-1: no hi_threshold", "MISSED reboot_planned: 0; limit: 3"] == out.getvalue().splitlines()[2:4]
+
+
+def test_into_a_pipe_the_table_goes_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "foreign.toml"
+    path.write_text(FOREIGN.replace("{planned}", "0"))
+    score([path], Options())
+
+    assert "┃" in capsys.readouterr().out
 
 
 def test_the_result_as_json_is_one_object_a_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
