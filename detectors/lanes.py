@@ -14,6 +14,8 @@ from schemas.telemetry import Stretch
 
 Interval = tuple[int, int]
 
+RETRY_MS = 60_000
+"""How soon what cannot be known yet is looked for again, at the soonest."""
 FAR_MS = 1 << 60
 """The end of an interval that has not ended."""
 
@@ -191,6 +193,16 @@ class Lanes:
             skip = merge_intervals([*uncounted, *excluded]) if excluded else uncounted
             latest = max(latest, after_counting(skip, since_ms, limit_ms))
         return latest
+
+
+def again_ms(since_ms: int, due_ms: int) -> int:
+    """Return when to look again for what, waited for since `since_ms`, is not known at `due_ms`.
+
+    A minute on; and of what has been waited for longer than twenty minutes, a twentieth of that: whatever is named
+    within one turn of the clocks is asked in it, and so a log whose time jumps by years costs some hundred looks, not
+    millions.
+    """
+    return due_ms + max(RETRY_MS, (due_ms - since_ms) // 20)
 
 
 def merge_intervals(intervals: Iterable[Interval]) -> list[Interval]:

@@ -28,6 +28,7 @@ from detectors.causes.intervals import (
 )
 from detectors.contract import Detector
 from detectors.frames import BatchFrame, DueFrame, FindingFrame, Frame, source_name
+from detectors.lanes import again_ms
 from detectors.picture import Picture
 from schemas.columns import unpack_vms
 from schemas.inventory import Removed
@@ -38,8 +39,6 @@ from schemas.telemetry import HostRow
 FEEDS = (HOST_AGENT, GUEST_AGENT, MAINTENANCE)
 """All that could speak of a VM, or of its server."""
 _CUT = "\x1f"
-_RETRY_MS = 60_000
-"""While a feed is blind, the end of that is looked for so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,9 +318,8 @@ class Unavailability(Detector[Config, State]):
         if passed_ms <= frame.due_ms:
             passed_ms = picture.limit_passed_ms(self.feeds, heard.at_ms, limit_ms, known_ms=frame.due_ms)
         if passed_ms > frame.due_ms:
-            self.state.deadlines.set(
-                key, max(frame.due_ms + 1, min(passed_ms, frame.due_ms + max(limit_ms, _RETRY_MS)))
-            )
+            look_ms = max(frame.due_ms + limit_ms, again_ms(heard.at_ms, frame.due_ms))
+            self.state.deadlines.set(key, max(frame.due_ms + 1, min(passed_ms, look_ms)))
             return []
         note = f"last report of {key}; not heard for {limit_ms / 1000:g} s of observed time"
         return self._lost(key, heard, heard.at_ms, (heard.evidence(note),), frame, picture)

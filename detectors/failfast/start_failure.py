@@ -9,7 +9,7 @@ from detectors.contract import Detector, State
 from detectors.failfast.lives import why_over
 from detectors.failfast.words import domains_of, listed, minutes, racks_of, utc
 from detectors.frames import BatchFrame, DueFrame, Frame
-from detectors.lanes import FAR_MS
+from detectors.lanes import FAR_MS, again_ms
 from detectors.picture import Picture, Start, signature_of
 from schemas.outputs import Evidence, Finding, Severity, Subject
 from schemas.source import GUEST_AGENT, HOST_AGENT, GuestEvent
@@ -19,8 +19,6 @@ SIGNATURES_MOST = 256
 FAILURES_MOST = 4096
 """Failures remembered of one signature, the newest: four times what a cluster of 1,000 servers starts in a minute."""
 SUCCESSES_MOST = 1024
-RETRY_MS = 60_000
-"""While a feed is blind, its end is looked for so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +312,7 @@ class StartFailure(Detector[Config, FailureState]):
         last_ms = max((f.at_ms for f in group.failures if f.at_ms <= due_ms), default=group.last_before_ms)
         quiet_ms = picture.limit_passed_ms(self.feeds, last_ms, round(self.config.quiet_s * 1000))
         if quiet_ms > due_ms:
-            self.state.deadlines.set(signature, quiet_ms if quiet_ms < FAR_MS // 2 else due_ms + RETRY_MS)
+            self.state.deadlines.set(signature, quiet_ms if quiet_ms < FAR_MS // 2 else again_ms(last_ms, due_ms))
             return self._tell(signature, group, frame, picture)
         good = [s for s in self.state.successes if last_ms < s.at_ms <= due_ms and _began(s, picture)]
         if len({s.vm for s in good}) < self.config.vms or len({s.server for s in good}) < self.config.servers:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from detectors.hosts.absence import Absence, State, explaining
 from detectors.hosts.telling import clock_time
-from detectors.lanes import FAR_MS
+from detectors.lanes import FAR_MS, again_ms
 from detectors.picture import Picture
 from schemas.source import GUEST_AGENT, HOST_AGENT, MAINTENANCE
 
@@ -47,7 +47,7 @@ def judge(name: str, absence: Absence, state: State, config: Config, picture: Pi
     key = f"{name}/{absence.since_ms}"
     while True:
         if absence.dark_ms and not _after_dark(absence, config, picture, at_ms):
-            return at_ms + absence.limit_ms
+            return max(at_ms + absence.limit_ms, again_ms(absence.dark_ms, at_ms))
         moment_ms = picture.limit_passed_ms(FEEDS, absence.base_ms, absence.limit_ms, known_ms=at_ms)
         if absence.until_ms is not None and absence.until_ms <= moment_ms:
             if not absence.dark_ms:

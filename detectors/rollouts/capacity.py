@@ -10,7 +10,7 @@ from detectors.failfast.lives import FEEDS
 from detectors.failfast.words import counted, listed, minutes, utc
 from detectors.frames import BatchFrame, DueFrame, FindingFrame, Frame
 from detectors.investigate.telling import tell, too_early
-from detectors.lanes import FAR_MS
+from detectors.lanes import FAR_MS, again_ms
 from detectors.picture import Picture, VmView
 from detectors.rollouts.covers import covers_of
 from detectors.rollouts.instances import Roll, ServiceCount
@@ -20,7 +20,6 @@ _CUT = "\x1f"
 MARKS, FIVE, SERVICE, SINGLE = "marks", "five", "service", "single"
 TURN_MS = 1000
 """What was told is judged once a second of source time: a cluster that starts anew at once is one look a second."""
-RETRY_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +136,11 @@ class Capacity(Detector[Config, Roll]):
         over_ms = picture.limit_passed_ms(FEEDS, count.two_ms, limit_ms, known_ms=due_ms)
         key = f"{FIVE}{_CUT}{service}"
         if over_ms >= due_ms:
-            self.state.deadlines.set(key, over_ms + 1 if over_ms < FAR_MS // 2 else due_ms + RETRY_MS)
+            self.state.deadlines.set(key, over_ms + 1 if over_ms < FAR_MS // 2 else again_ms(count.two_ms, due_ms))
             return None
         # Asked again while it lasts: what explains an instance may be over before it is back.
-        self.state.deadlines.set(key, due_ms + RETRY_MS - (due_ms - over_ms) % RETRY_MS)
+        step_ms = again_ms(over_ms, due_ms) - due_ms
+        self.state.deadlines.set(key, due_ms + step_ms - (due_ms - over_ms) % step_ms)
         enough = 0
         for vm in count.missing:
             enough += not self._planned(vm, due_ms, picture)

@@ -7,7 +7,7 @@ from typing import Any
 
 from detectors.contract import UPDATE_EVERY_MS, Detector, State
 from detectors.frames import BatchFrame, DueFrame, Frame
-from detectors.lanes import FAR_MS
+from detectors.lanes import FAR_MS, again_ms
 from detectors.picture import Picture
 from detectors.rollouts.breach_words import Reach, said_of_change, said_of_overlap, said_of_rollout, subject_of
 from detectors.rollouts.overlap import Scope, Unit, together
@@ -21,8 +21,6 @@ SPREADS_MOST = 128
 """Rollouts and changes of versions remembered of one cluster; the one that reached a server longest ago goes first."""
 SCOPES_MOST = 20_000
 """Groups and rollouts remembered that have something under way."""
-RETRY_MS = 60_000
-"""While a feed is blind, its end is looked for so often."""
 _VM_ENDS = (MaintenanceKind.VM_UPDATE_COMPLETED, MaintenanceKind.VM_UPDATE_FAILED)
 _SERVER_ENDS = (MaintenanceKind.SERVER_UPDATE_COMPLETED, MaintenanceKind.SERVER_UPDATE_FAILED)
 STARTED, REACHED = "started", "reached"
@@ -205,7 +203,7 @@ class DomainBreach(Detector[Config, BreachState]):
             if limit_ms <= frame.due_ms:
                 findings += self._together(name, active, begun[1], limit_ms, frame, picture)
             else:
-                blind_ms = limit_ms if limit_ms < FAR_MS // 2 else frame.due_ms + RETRY_MS
+                blind_ms = limit_ms if limit_ms < FAR_MS // 2 else again_ms(begun[0], frame.due_ms)
                 next_ms = blind_ms if next_ms is None else min(next_ms, blind_ms)
         if next_ms is not None and (scope.several() or self._breaching(name)):
             self._wake(name, next_ms)
@@ -392,7 +390,8 @@ class DomainBreach(Detector[Config, BreachState]):
             told = self._tell_reach(key, frame, picture)
             if frame.at_ms < (tell_ms := known.finding.at_ms + UPDATE_EVERY_MS) and not told:
                 due_ms = min(due_ms, tell_ms)
-            self.state.deadlines.set(key, due_ms if due_ms < FAR_MS // 2 else frame.due_ms + RETRY_MS)
+            later_ms = again_ms(known.finding.opened_ms, frame.due_ms)
+            self.state.deadlines.set(key, due_ms if due_ms < FAR_MS // 2 else later_ms)
             return told
         ended = "its rollout has ended" if blast is not None and blast.state in ENDED else "it reaches so many no more"
         return self.state.openings.end(key, frame, ended)

@@ -10,7 +10,7 @@ from detectors.crowds import CrowdDetector, CrowdState
 from detectors.failfast.lives import FEEDS, known_until, unheard
 from detectors.failfast.words import listed, minutes, utc
 from detectors.frames import BatchFrame, DueFrame, Frame
-from detectors.lanes import FAR_MS
+from detectors.lanes import FAR_MS, again_ms
 from detectors.picture import Picture, VmView
 from detectors.rollouts.covers import cover_of
 from detectors.rollouts.lifeline import Beginning, beginnings, ready_stretches
@@ -18,8 +18,6 @@ from schemas.outputs import Finding, Severity, Subject
 from schemas.source import GuestKind
 
 _CUT = "\x1f"
-RETRY_MS = 60_000
-"""While a server is not heard, the end of a finding is looked for so often."""
 SLACK_MS = 600_000
 """As `slack_s` of ready_overdue: a start so long after the end of an update still belongs to it."""
 
@@ -165,6 +163,7 @@ class Recycling(CrowdDetector[Config, CrowdState]):
         view, due_ms = picture.vms.get(vm), frame.due_ms
         if view is None or vm not in self.state.openings.open:
             return []
+        opened_ms = self.state.openings.open[vm].finding.opened_ms
         newest = view.start
         left_ms = newest.ended_ms if newest is not None and not newest.replaced else None
         if newest is not None and left_ms is not None and left_ms <= due_ms:
@@ -172,7 +171,7 @@ class Recycling(CrowdDetector[Config, CrowdState]):
         last = [start for start in beginnings(view) if start.at_ms <= due_ms][-1:]
         server = picture.servers.get(last[0].server) if last else None
         if not last or server is None:
-            self.state.deadlines.set(f"end{_CUT}{vm}", due_ms + RETRY_MS)
+            self.state.deadlines.set(f"end{_CUT}{vm}", again_ms(opened_ms, due_ms))
             return []
         excluded = unheard(server)
         ready_ms, window_ms = round(self.config.ready_s * 1000), round(self.config.window_s * 1000)
@@ -187,7 +186,7 @@ class Recycling(CrowdDetector[Config, CrowdState]):
         if quiet_ms <= due_ms and known_until(server, quiet_ms):
             return self.state.openings.end(vm, frame, f"it has not started again for {minutes(self.config.window_s)}")
         looks = [look for look in (*looks, quiet_ms) if due_ms < look < FAR_MS // 2]
-        self.state.deadlines.set(f"end{_CUT}{vm}", min(looks, default=due_ms + RETRY_MS))
+        self.state.deadlines.set(f"end{_CUT}{vm}", min(looks, default=again_ms(opened_ms, due_ms)))
         return []
 
     # -- saying --------------------------------------------------------------------------------------------------

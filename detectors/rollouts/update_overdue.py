@@ -9,7 +9,7 @@ from detectors.contract import Detector, State
 from detectors.failfast.words import counted, listed, minutes, utc
 from detectors.frames import BatchFrame, DueFrame, Frame
 from detectors.investigate.telling import tell, too_early
-from detectors.lanes import FAR_MS
+from detectors.lanes import FAR_MS, again_ms
 from detectors.picture import Picture
 from detectors.rollouts.phases import ENDED, PHASES, Phase, phase_of
 from detectors.upkeep import Upkeep, VmUpdate
@@ -21,7 +21,6 @@ UNITS_MOST = 400_000
 """Updates under way that are waited for: as many as VMs are kept of a cluster."""
 COSTS_MOST = 64
 """Rollouts whose costs are remembered, the newest (as `detectors.upkeep.CHANGES_KEPT`)."""
-RETRY_MS = 60_000
 _OVER = (MaintenanceKind.ROLLOUT_ABORTED, MaintenanceKind.ROLLOUT_COMPLETED)
 
 
@@ -152,12 +151,12 @@ class UpdateOverdue(Detector[Config, OverdueState]):
             self._cost(unit, until_ms, failed=failed)
             return []
         if late_ms > frame.due_ms:
-            self.state.deadlines.set(key, late_ms if late_ms < FAR_MS // 2 else frame.due_ms + RETRY_MS)
+            self.state.deadlines.set(key, late_ms if late_ms < FAR_MS // 2 else again_ms(unit.since_ms, frame.due_ms))
             return []
         server = picture.servers.get(unit.name) if unit.of == "server" else None
         if server is not None and server.heard_ms < late_ms:
             # Away: host_silence's, until it reports again.
-            self.state.deadlines.set(key, frame.due_ms + RETRY_MS)
+            self.state.deadlines.set(key, again_ms(unit.since_ms, frame.due_ms))
             return []
         del self.state.units[key]
         group = _CUT.join((unit.rollout, unit.system, unit.phase))

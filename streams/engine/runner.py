@@ -62,6 +62,8 @@ class Counts:
     decisions: int = 0
     others: int = 0
     """Records of `fleet` of kinds that this version makes nothing of."""
+    asked: int = 0
+    """Due times at which a detector was asked."""
     reboots: dict[tuple[str, bool], int] = field(default_factory=dict)
     """Reboots begun, by cluster and whether they were planned."""
     refused_configs: int = 0
@@ -292,6 +294,7 @@ class Runner:
                 continue
             # These Clocks may be of lanes that lag: the time has come by those of the detector, whatever this stamp.
             at_ms = max(frame.at_ms, due_ms)
+            self.counts.asked += 1
             found = cluster.due(name, DueFrame(frame.partition, frame.offset, at_ms, due_ms))
             outputs += found
             # What is found is told to other detectors, which may name a time of their own then.

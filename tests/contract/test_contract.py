@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.contract import UPDATE_EVERY_MS, registry
+from detectors.frames import ClocksFrame
 from schemas.commands import Close, Release
 from schemas.outputs import Action, Finding, FindingState, Severity
-from schemas.telemetry import Batch
+from schemas.telemetry import Batch, Gap
 from streams.engine.cluster import Output, decode_saved, encode_saved
 from streams.engine.runner import Runner, TelemetryFrame
 from tests.contract.digest import digest, text_of
@@ -251,6 +252,35 @@ def test_a_person_may_close_any_of_its_findings(name: str) -> None:
         assert FindingState.CLOSED == records[-1].state, opened.title
         assert 1 == sum(f.state == FindingState.CLOSED for f in records), opened.title
         assert f"{word} by ada: known" == records[-1].close_reason
+
+
+@pytest.mark.parametrize("gap", [True, False])
+@pytest.mark.parametrize("part", [0.3, 0.6])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_log_whose_time_jumps_by_years_costs_some_looks(seed: int, part: float, gap: bool) -> None:
+    """All that is due in between is asked within one turn of the clocks, while nobody else gets the processor."""
+    runner, jump_ms = Runner(0), 14 * 366 * 86_400_000
+    whole = log(seed)[: int(part * len(log(seed)))]
+    runner.feed(whole)
+    turns = [frame for frame in whole if isinstance(frame, ClocksFrame)]
+    newest = {stretch.feed: stretch for turn in turns for stretch in turn.clocks.stretches}
+    stretches = tuple(
+        dataclasses.replace(
+            known,
+            from_offset=known.to_offset + 1,
+            to_offset=known.to_offset + 2,
+            from_ms=known.to_ms,
+            to_ms=known.to_ms + jump_ms,
+            gaps=(Gap(known.to_ms, known.to_ms + jump_ms),) if gap else (),
+        )
+        for known in newest.values()
+    )
+    clocks = dataclasses.replace(turns[-1].clocks, stretches=stretches)
+    before = runner.counts.asked
+    runner.feed([ClocksFrame(0, whole[-1].offset + 1, turns[-1].at_ms + jump_ms, clocks)])
+
+    # A look a minute would be seven million for each of them.
+    assert runner.counts.asked - before < 50_000
 
 
 def _heard_by(name: str) -> list[str]:

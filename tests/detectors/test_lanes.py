@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from detectors.lanes import (
     Lanes,
     add_interval,
     after_counting,
+    again_ms,
     merge_intervals,
     overlap_ms,
 )
@@ -155,3 +157,8 @@ def test_a_blind_stretch_that_goes_on_counts_up_to_where_the_lane_was_read() -> 
 
     assert 10_000 == lanes.waited_ms([HOST], blind, 10_000, 50_000)
     assert 55_000 == lanes.limit_passed_ms([HOST], blind, 10_000, 15_000)
+
+
+@pytest.mark.parametrize(("waited_s", "again_s"), [(0, 60), (1200, 60), (1220, 61), (86_400, 4320)])
+def test_what_is_waited_for_longer_is_looked_for_more_seldom(waited_s: int, again_s: int) -> None:
+    assert (waited_s + again_s) * 1000 == again_ms(0, waited_s * 1000)
