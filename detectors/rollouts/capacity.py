@@ -205,7 +205,9 @@ class Capacity(Detector[Config, Roll]):
         if not count.ready:
             title = f"{head}none of its {counted(count.all, 'instance')} is READY"
         elif count.deep:
-            title = f"{head}{count.ready} of {count.all} instances READY, an update domain would leave {least}"
+            title = (
+                f"{head}{count.ready} of {count.all} instances READY, fewer than the {least} that an update may leave"
+            )
         else:
             title = f"{head}{counted(len(count.missing), 'instance')} of {count.all} missing for "
             title += f"{minutes(self.config.missing_s)}, and no update says why"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from detectors.contract import UPDATE_EVERY_MS
+from detectors.failfast.words import counted
 from detectors.fleet.services import recovery_order
 from detectors.fleet_view import FleetState
 from detectors.incidents import IncidentView
@@ -118,8 +119,6 @@ def _actions(view: IncidentView, decided: Iterable[Decision]) -> tuple[str, ...]
         if len(shown) > SCOPES_NAMED:
             shown = [f"in {len(shown)} {kind}s"]
         lines += [f"{what} {where}: {how}" for where in shown]
-    advised: Counter[str] = Counter()
-    for known in view.open.values():
-        if known.cluster:
-            advised.update(known.advised)
-    return (*lines, *(f"{action}: advised in {count}" for action, count in sorted(advised.items())))
+    asked = {(one.cluster, action): None for one in view.open.values() if one.cluster for action in one.advised}
+    advised = Counter(action for _, action in asked)
+    return (*lines, *(f"{what}: advised in {counted(count, 'cluster')}" for what, count in sorted(advised.items())))

@@ -28,7 +28,7 @@ def test_a_thousand_findings_are_one_incident_told_at_most_every_ten_seconds() -
     assert (IncidentState.OPEN, {"server_hi": 1}, 1.0) == (first.state, first.findings, first.numbers["findings"])
     assert ({"server_hi": 1_000}, ("a",), ("north",)) == (second.findings, second.clusters, second.regions)
     assert (3.0, ("acs (1 of 4 up)",)) == (second.numbers["servers_out"], second.services)
-    assert ("stop-updates: advised in 1000",) == second.actions
+    assert ("stop-updates: advised in 1 cluster",) == second.actions
     assert first.id == second.id
 
 
@@ -48,8 +48,8 @@ def test_what_clusters_decided_is_told_at_once_with_its_mode_and_its_release() -
     log.decision(2, "d", "stop-updates", "a", "f", state="RELEASED", by="ann")
 
     assert [
-        ("OPEN", ("stop-updates: advised in 1",)),
-        ("OPEN", ("stop-updates cluster:a: PROPOSED (advise)", "stop-updates: advised in 1")),
+        ("OPEN", ("stop-updates: advised in 1 cluster",)),
+        ("OPEN", ("stop-updates cluster:a: PROPOSED (advise)", "stop-updates: advised in 1 cluster")),
         ("RESOLVED", ("stop-updates cluster:a: PROPOSED (advise)",)),
         ("RESOLVED", ("stop-updates cluster:a: RELEASED by ann",)),
     ] == [(each.state, each.actions) for each in told(log)]
