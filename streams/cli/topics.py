@@ -24,6 +24,9 @@ def apply(
     simulated: Annotated[
         bool, typer.Option("--simulated", help="For a simulation: stamped by its producers, kept for ever.")
     ] = False,
+    restamp: Annotated[
+        bool, typer.Option("--restamp", help="Let others stamp topics that are there, and set how long they keep.")
+    ] = False,
     config: ConfigFile = None,
     as_json: Json = False,
 ) -> int:
@@ -53,6 +56,15 @@ def apply(
     with admin:
         try:
             plan = admin.plan(topics)
+            if plan.restamped and not (restamp or dry_run):
+                first = plan.restamped[0]
+                made, flag = ("a simulation", "with") if first.has == "CreateTime" else ("real reports", "without")
+                message = (
+                    f"{first.topic} and {len(plan.restamped) - 1} more were made for {made} "
+                    f"({first.setting}={first.has}): repeat {flag} --simulated, or choose another [kafka] prefix; "
+                    "--restamp changes them all the same"
+                )
+                raise Failure(message, Exit.REFUSED)
             if not dry_run:
                 admin.apply(plan)
         except TopicsError as error:

@@ -81,6 +81,8 @@ class TopicSpec:
     lanes: bool = True
 
 
+STAMP_SETTING: Final = "message.timestamp.type"
+
 TOPICS: Final = (
     TopicSpec("host-agent", Keep.SOURCE, Stamp.BROKER),
     TopicSpec("guest-agent", Keep.SOURCE, Stamp.BROKER),
@@ -145,7 +147,7 @@ def _configs(spec: TopicSpec, retention: Retention, replicas: int, *, simulated:
     if simulated and "retention.ms" in configs:
         configs["retention.ms"] = str(FOR_EVER_MS)
     stamp = Stamp.PRODUCER if simulated else spec.stamp
-    configs["message.timestamp.type"] = stamp.value
+    configs[STAMP_SETTING] = stamp.value
     if stamp is Stamp.PRODUCER:
         # These are stamped with source time. A broker that refuses what is an hour ahead would stop the intake at the
         # same record for ever.
@@ -194,6 +196,11 @@ class Plan:
     def refused(self) -> tuple[Change, ...]:
         """Return the differences that stop `apply`."""
         return tuple(change for change in self.changes if change.kind == "refused")
+
+    @property
+    def restamped(self) -> tuple[Change, ...]:
+        """Return topics that are there, and whose records would be stamped by others: a simulation's, or not."""
+        return tuple(change for change in self.changes if (change.kind, change.setting) == ("set", STAMP_SETTING))
 
 
 MEND = "start it (`leapwatch broker start` runs one here) or set [kafka] bootstrap; `leapwatch doctor` tells more"

@@ -57,3 +57,20 @@ def test_other_lanes_than_the_topics_have_are_refused(
 
         assert code == main(["topics", "apply"])
     assert "begin anew under another prefix" in capsys.readouterr().err
+
+
+@pytest.mark.kafka
+def test_a_simulated_log_is_not_made_a_real_one_by_leaving_out_a_flag(
+    real_broker: RealBroker, topic_prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its records of another year would be deleted for their age; the other way senders' clocks would be believed."""
+    text = f'[kafka]\nbootstrap = ["{real_broker.bootstrap}"]\nprefix = "{topic_prefix}"\nlanes = 1\n'
+    (tmp_path / "leapwatch.toml").write_text(text, encoding="utf-8")
+    assert Exit.OK == main(["topics", "apply", "--simulated"])
+
+    assert Exit.REFUSED == main(["topics", "apply"])
+    assert "were made for a simulation (message.timestamp.type=CreateTime)" in capsys.readouterr().err
+    assert Exit.OK == main(["topics", "apply", "--simulated"])
+    assert Exit.OK == main(["topics", "apply", "--restamp"])
+    assert Exit.REFUSED == main(["topics", "apply", "--simulated"])
+    assert "were made for real reports" in capsys.readouterr().err
