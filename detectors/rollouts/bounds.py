@@ -213,7 +213,8 @@ def _broken(change: Change, onsets: list[Onset], calm: Calm) -> tuple[int, float
     if rack and len(all_racks) >= RACKS_LEAST:
         broken, share = racks[rack], 1 - 1 / len(all_racks)
         servers = {server: count for server, count in servers.items() if change.racks.get(server) != rack}
-    for server in _outliers(servers, min(BROKEN_SERVERS, len(change.servers) - 1)):
+    # A pass over guests reaches VMs and no server: none can be told to be broken.
+    for server in _outliers(servers, max(0, min(BROKEN_SERVERS, len(change.servers) - 1))):
         broken += servers[server]
         share -= 1 / len(change.servers)
     return broken, max(0.0, share)

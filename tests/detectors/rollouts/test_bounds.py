@@ -182,3 +182,11 @@ def test_harm_that_begins_late_is_seen_among_the_old() -> None:
 
     assert known.clear_log > NEEDED
     assert known.harm_log > math.log(100)
+
+
+@pytest.mark.parametrize("servers", [0, 1])
+def test_a_change_of_guests_alone_or_of_one_server_has_a_bound(servers: int) -> None:
+    """No server can be told to be broken there; of nothing exposed nothing is known."""
+    change = Change(1, "r", "r", "guest_os", "2", "1", "m", 0, servers={f"s{n}": [0, -1] for n in range(servers)})
+
+    assert 1.0 == bound(change, START, Ledger(), 0.005, ALPHA).high
