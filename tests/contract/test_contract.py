@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.contract import UPDATE_EVERY_MS, registry
+from detectors.crowds import CrowdDetector
 from detectors.frames import ClocksFrame
 from schemas.commands import Close, Release
 from schemas.outputs import Action, Finding, FindingState, Severity
@@ -190,14 +191,25 @@ def test_findings_are_the_same_under_two_hash_seeds() -> None:
     assert {digest(SEEDS)} == found
 
 
+def fleeting(finding: Finding) -> bool:
+    """Tell whether nobody need be told of it once it is over.
+
+    A forecast; or how many VMs there are, where each has a finding of its own, which is told whenever it is known.
+    """
+    counts = issubclass(registry()[finding.detector], CrowdDetector)
+    subject = finding.subject
+    return finding.detector in FLEETING or (counts and subject.vm is None and subject.signature is None)
+
+
 def ends(findings: typing.Iterable[Finding], name: str) -> dict[str, str]:
     """Return what a detector has found of each subject, and whether any of it is open at the end."""
     states: dict[str, dict[str, bool]] = {}
     for finding in findings:
         if finding.detector == name:
-            states.setdefault(text_of(finding.subject), {})[finding.id] = finding.state != FindingState.CLOSED
+            key = f"{text_of(finding.subject)}{'?' if fleeting(finding) else ''}"
+            states.setdefault(key, {})[finding.id] = finding.state != FindingState.CLOSED
     found = {subject: "open" if any(known.values()) else "closed" for subject, known in sorted(states.items())}
-    return {subject: state for subject, state in found.items() if state == "open" or name not in FLEETING}
+    return {subject: state for subject, state in found.items() if state == "open" or not subject.endswith("?")}
 
 
 @cache
