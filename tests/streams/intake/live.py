@@ -134,6 +134,10 @@ class Live:
                 raise AssertionError(message)
             time.sleep(0.05)
 
+    def log_of_last(self) -> str:
+        """Give the log of the worker that was started last."""
+        return max(self.folder.glob("*.log"), key=lambda file: int(file.stem.removeprefix("worker-"))).read_text()
+
     def logs(self) -> str:
         """Give the end of each worker's log."""
         return "\n".join(f"{file.name}:\n{file.read_text()[-3000:]}" for file in sorted(self.folder.glob("*.log")))

@@ -228,6 +228,8 @@ def test_killed_and_restarted_in_mid_stream_an_intake_loses_nothing(
             worker = site.start()
         ends = [site.end(HOST_AGENT, lane) for lane in range(LANES)]
         site.wait("the last worker to commit all", lambda: ends == site.committed(HOST_AGENT), alive=False)
+        # The one before it may have committed all of it: stop none that is still being started.
+        site.wait("the last worker's lanes", lambda: "lanes assigned" in site.log_of_last(), alive=False)
         assert 0 == site.stop(worker)
 
         telemetry = [row for row in rows_out(site) if row[0] in TELEMETRY_FEEDS]
