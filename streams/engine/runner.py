@@ -155,7 +155,7 @@ class Runner:
 
     def _batch(self, frame: BatchFrame) -> list[Told]:
         # What people write beside the feeds may bear stamps of another time, where the log is a simulated one.
-        if _timed(frame.batch.feed):
+        if timed(frame.batch.feed):
             self._passes(frame.at_ms)
         name = EVERYONE if self.fleet else frame.batch.cluster
         cluster = self.clusters.get(name)
@@ -277,7 +277,7 @@ class Runner:
         self.counts.clocks += 1
         for stretch in frame.clocks.stretches:
             # Only the telemetry feeds are pulsed and waited for: nobody expects an import or a command every second.
-            if _timed(stretch.feed):
+            if timed(stretch.feed):
                 self.lanes.turn(stretch, frame.at_ms)
                 self._passes(stretch.to_ms)
         outputs: list[Told] = [*self.clusters[EVERYONE].clocks(frame)]
@@ -352,6 +352,6 @@ class Runner:
         return stale
 
 
-def _timed(feed: str) -> bool:
+def timed(feed: str) -> bool:
     """Tell whether a feed is pulsed, so that its stamps are the log's time."""
     return feed == ENGINE_FEED or feed.partition("@")[0] in TELEMETRY_FEEDS

@@ -19,7 +19,7 @@ from streams.config.thresholds import Thresholds
 from streams.engine.cluster import Output
 from streams.engine.digest import code_digest
 from streams.engine.frames import frame_of
-from streams.engine.runner import Runner
+from streams.engine.runner import Runner, timed
 
 LAG_MS = 600_000
 """Batches of a lane that lags bear older stamps than Clocks before them: reading goes on so far beyond the range."""
@@ -125,11 +125,17 @@ class Replay:
         return told
 
     def over(self, record: LogRecord) -> bool:
-        """Tell whether this record of a partition shows that nothing of the range can follow it there."""
+        """Tell whether this record of a partition shows that nothing of the range can follow it there.
+
+        Only clocks of pulsed lanes can: what a person writes bears the time of day, and the log may be a simulated one.
+        """
         to_ms = self.wanted.to_ms
         if to_ms is None or record.at_ms < to_ms + LAG_MS:
             return False
-        return isinstance(frame_of(record, "fleet" if self.fleet else "telemetry"), ClocksFrame)
+        frame = frame_of(record, "fleet" if self.fleet else "telemetry")
+        if not isinstance(frame, ClocksFrame):
+            return False
+        return any(timed(stretch.feed) and stretch.to_ms >= to_ms + LAG_MS for stretch in frame.clocks.stretches)
 
 
 def replay(

@@ -1,11 +1,10 @@
 """The engine over history: what is told of a range, and what is not."""
 
-import dataclasses
-
-from schemas.codec import decode, encode
+from schemas.codec import encode
 from schemas.history import LogRecord
 from schemas.outputs import Finding
-from schemas.telemetry import Clocks
+from schemas.source import HOST_AGENT
+from schemas.telemetry import Clocks, Stretch
 from streams.replay.run import LAG_MS, Range, Replay, replay
 from tests.streams.replay.histories import history
 
@@ -44,12 +43,20 @@ def test_one_cluster_alone_is_told_where_it_is_asked_for() -> None:
     assert {cluster} == {output.subject.cluster for output in part if isinstance(output, Finding)}
 
 
+def clocks_of(feed: str, at_ms: int) -> LogRecord:
+    stretch = Stretch(feed, feed, "id", 0, 0, 9, at_ms - 1_000, at_ms)
+    return LogRecord(0, 0, at_ms, b"*", encode(Clocks(0, (stretch,))))
+
+
 def test_a_range_is_over_only_when_no_lane_can_lag_into_it() -> None:
     run = Replay(Range(to_ms=1_000))
-    clocks = next(record for record in history() if holds_clocks(record.value))
 
-    assert not run.over(dataclasses.replace(clocks, at_ms=999 + LAG_MS))
-    assert run.over(dataclasses.replace(clocks, at_ms=1_000 + LAG_MS))
+    assert not run.over(clocks_of(HOST_AGENT, 999 + LAG_MS))
+    assert run.over(clocks_of(HOST_AGENT, 1_000 + LAG_MS))
+
+
+def test_a_command_of_today_does_not_end_a_range_of_a_simulated_log() -> None:
+    assert not Replay(Range(to_ms=1_000)).over(clocks_of("operator", 1_000_000 + LAG_MS))
 
 
 def test_a_finding_in_fleet_does_not_show_that_a_range_is_over() -> None:
@@ -67,7 +74,3 @@ def test_what_was_read_is_told() -> None:
     assert len(history()) == run.told.records
     assert {0: 0, 1: 0} == run.told.began
     assert run.told.findings > 0
-
-
-def holds_clocks(value: bytes) -> bool:
-    return isinstance(decode(value), Clocks)
