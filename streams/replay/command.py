@@ -18,6 +18,7 @@ from schemas.rca import RcaArticle
 from schemas.telemetry import EVERYONE
 from streams.config.model import Config
 from streams.config.thresholds import Thresholds
+from streams.files import written_whole
 from streams.intake.offline import telemetry
 from streams.replay.capture import read_capture, write_capture
 from streams.replay.fleet import FleetReplay
@@ -189,10 +190,9 @@ async def capture(config: Config, path: Path, wanted: Range, *, progress: Progre
     Returns how many records. An incomplete file never bears the name asked for.
     """
     probe = Replay(wanted)
-    partial = path.with_name(f"{path.name}.partial")
     about = {"prefix": config.kafka.prefix, "from_ms": wanted.from_ms, "to_ms": wanted.to_ms}
     count = 0
-    with partial.open("w+b") as file:
+    with written_whole(path) as file:
         write_capture(file, [], about)
         async with reader_of(config) as reader:
             for lane in await lanes_to_read(config, reader, wanted.cluster):
@@ -207,7 +207,6 @@ async def capture(config: Config, path: Path, wanted: Range, *, progress: Progre
                     if probe.over(record):
                         break
                 count += write_capture(file, block)
-    partial.replace(path)
     return count
 
 

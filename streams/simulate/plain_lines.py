@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO
 
 from schemas.history import SourceRecord
 from schemas.history_lines import source_to_line
+from streams.files import written_whole
 from streams.simulate.arrivals import Lateness, arrivals
 from streams.simulate.generator import pulse_outages, records
 from streams.simulate.scenario import Scenario
@@ -30,17 +31,10 @@ def write(scenario: Scenario, to: Path | IO[bytes]) -> int:
 
     A file bears its name only when it is whole.
     """
-    with ExitStack() as open_files:
-        if isinstance(to, Path):
-            partial = to.with_name(f"{to.name}.partial")
-            out: IO[bytes] = open_files.enter_context(partial.open("wb"))
-        else:
-            out = to
+    with written_whole(to) if isinstance(to, Path) else nullcontext(to) as out:
         count = 0
         for record in sources(scenario):
             count += 1
             out.write(source_to_line(record) + b"\n")
         out.flush()
-    if isinstance(to, Path):
-        partial.replace(to)
     return count
