@@ -16,7 +16,11 @@ from types import FrameType
 import structlog
 
 AGAIN_S = 2.0
-"""Seconds before a worker that fell is started again."""
+"""Seconds before a worker that fell is started again; twice as many each time that it falls soon after."""
+AGAIN_MOST_S = 16.0
+"""They are no more than this: whatever was away, a worker is back so soon after it."""
+LIVED_S = 60.0
+"""One that lived so long did its work: its fall is a first one."""
 LET_GO_S = 30.0
 """Seconds that a worker may take to end by itself before it is killed."""
 LOOK_S = 0.2
@@ -27,6 +31,11 @@ it started anybody, so that the broker has been there, and comes back."""
 log = structlog.get_logger(__name__)
 
 
+def waited_s(again_s: float, falls: int) -> float:
+    """Return the seconds to wait after a worker's so many falls in a row, at least one."""
+    return min(AGAIN_MOST_S, again_s * 2.0 ** min(falls - 1, 10))
+
+
 @dataclass(slots=True)
 class Supervisor:
     """The processes of `commands` (name to command line), from `run` until a signal ends them."""
@@ -35,6 +44,9 @@ class Supervisor:
     again_s: float = AGAIN_S
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     due_s: dict[str, float] = field(default_factory=dict)
+    started_s: dict[str, float] = field(default_factory=dict)
+    falls: dict[str, int] = field(default_factory=dict)
+    """How often each fell soon after its start, in a row."""
     ending: bool = False
 
     def run(self) -> int:
@@ -58,6 +70,7 @@ class Supervisor:
     def _start(self, name: str) -> None:
         # A session of its own: Ctrl-C reaches us alone, and we end the workers in order.
         self.running[name] = subprocess.Popen(self.commands[name], stdin=subprocess.DEVNULL, start_new_session=True)
+        self.started_s[name] = time.monotonic()
         log.info("worker started", role=name, pid=self.running[name].pid)
 
     def _look(self) -> int:
@@ -70,8 +83,12 @@ class Supervisor:
             if code in GIVEN_UP:
                 log.error("worker gave up", role=name, exit_status=code)
                 return code
-            log.warning("worker ended; it is started again", role=name, exit_status=code, after_s=self.again_s)
-            self.due_s[name] = time.monotonic() + self.again_s
+            now_s = time.monotonic()
+            soon = now_s - self.started_s[name] < LIVED_S
+            self.falls[name] = self.falls.get(name, 0) + 1 if soon else 1
+            after_s = waited_s(self.again_s, self.falls[name])
+            log.warning("worker ended; it is started again", role=name, exit_status=code, after_s=after_s)
+            self.due_s[name] = now_s + after_s
         for name, due_s in list(self.due_s.items()):
             if time.monotonic() >= due_s:
                 del self.due_s[name]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.operate.supervise import Supervisor
+from streams.operate.supervise import AGAIN_MOST_S, Supervisor, waited_s
 
 WAITS = (
     "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(0)); "
@@ -56,6 +56,11 @@ def test_a_worker_that_falls_is_started_again_and_a_signal_ends_all(code: int, t
     watch.join()
     assert 1 == size(waiting)
     assert {} == supervisor.running
+
+
+def test_who_falls_again_and_again_is_given_more_time_up_to_a_limit() -> None:
+    """A broker that is away would else be asked every few seconds, by a process that takes seconds to start."""
+    assert [2, 4, 8, 16, AGAIN_MOST_S, AGAIN_MOST_S] == [waited_s(2.0, falls) for falls in (1, 2, 3, 4, 5, 2_000)]
 
 
 def test_a_worker_that_says_it_is_configured_wrongly_ends_all(tmp_path: Path) -> None:
