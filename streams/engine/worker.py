@@ -23,7 +23,7 @@ from streams.engine.partition import PartitionEngine
 from streams.engine.place import Place
 from streams.engine.runner import Runner
 from streams.engine.told import Told, gauge
-from streams.kafka.bundle import Bundle
+from streams.kafka.bundle import Bundle, last_heard_s
 from streams.kafka.client import aiokafka_settings, faust_credentials
 from streams.kafka.faust_host import BundleApp, make_app
 from streams.kafka.guards import Watchdog, die, partitions_added
@@ -188,6 +188,7 @@ class EngineHost:
         """
         while True:
             await asyncio.sleep(self.config.engine.flush_ms / 1000)
+            self.health.heard(last_heard_s(self.app.standing().values()))
             for partition in list(self.owned):
                 await self.flush(partition, late_only=True)
             if time.monotonic() - self.gauged_s > GAUGED_EVERY_S:

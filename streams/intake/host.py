@@ -26,7 +26,7 @@ from streams.intake.reader import Output, PartitionReader, RowSource
 from streams.intake.whole import FEEDS as WHOLE_FEEDS
 from streams.intake.whole import day_of, read_whole, stamp_before
 from streams.intake.writers_asked import AskedSchemas
-from streams.kafka.bundle import Bundle, Standing
+from streams.kafka.bundle import Bundle, Standing, last_heard_s
 from streams.kafka.guards import die, partitions_added
 from streams.operate import metrics
 from streams.operate.health import Health
@@ -226,6 +226,7 @@ class IntakeHost:
         else:
             await self._ask()
         standing = self.standing()
+        self.health.heard(last_heard_s(standing.values()))
         unread: dict[str, int] = {}
         for tp, each in standing.items():
             lane = self.lanes.get((tp.topic, tp.partition))

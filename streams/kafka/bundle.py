@@ -1,6 +1,6 @@
 """What a fetch of one partition gives: its records in a bundle, and the stretch of the log that they are all of."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -36,6 +36,11 @@ class Standing:
     end_offset: int
     outstanding: int
     heard_s: float | None
+
+
+def last_heard_s(standing: Iterable[Standing]) -> float | None:
+    """Return when a broker last answered for any of these partitions; None where none has yet."""
+    return max((each.heard_s for each in standing if each.heard_s is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)

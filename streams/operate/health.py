@@ -5,7 +5,7 @@
 
 Alive is not the same as ready. A worker that rebalances or catches up does its work: to kill it then would make it
 begin again. So only `failed`, or no progress for `stuck_after_s` while there is work, is unhealthy; and only `running`
-is ready.
+is ready, while a broker answers: one that is away is waited for, which a new process could do no better.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from enum import StrEnum
 from typing import Any
 
 from streams.operate import metrics
+
+ANSWER_S = 10.0
+"""Seconds without any answer of a broker after which a worker is not ready; a fetch is answered within a second."""
 
 
 class State(StrEnum):
@@ -53,6 +56,7 @@ class Health:
         self._progress_s = clock()
         self._work = False
         self._behind_s = 0.0
+        self._heard_s: float | None = None
         self._show()
 
     def rebalancing(self) -> None:
@@ -80,6 +84,10 @@ class Health:
             self._progress_s = self._clock()  # the wait begins where the work does
         self._work = work
 
+    def heard(self, at_s: float | None) -> None:
+        """Note when a broker last answered, by `clock`; None: not since partitions came."""
+        self._heard_s = at_s
+
     def failed(self, reason: str) -> None:
         """Say that nothing more will come of this worker; there is no way back but a new process."""
         self._go(State.FAILED, reason)
@@ -91,6 +99,12 @@ class Health:
         waited_s = self._clock() - self._progress_s
         return f"no progress for {waited_s:.0f} s although records are waiting" if waited_s > self.stuck_after_s else ""
 
+    def unanswered(self) -> str:
+        """Return since when no broker has answered, or an empty text."""
+        if self._heard_s is None or (quiet_s := self._clock() - self._heard_s) <= ANSWER_S:
+            return ""
+        return f"no answer of a broker for {quiet_s:.0f} s"
+
     def healthy(self) -> tuple[bool, dict[str, Any]]:
         """Return whether the process should go on living, and why."""
         stuck = self.stuck()
@@ -99,8 +113,8 @@ class Health:
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Return whether the worker is up to date, and what it is doing else."""
-        stuck = self.stuck()
-        reasons = [reason for reason in (stuck, self.reason if self.state is not State.RUNNING else "") if reason]
+        doing = self.reason if self.state is not State.RUNNING else ""
+        reasons = [reason for reason in (self.stuck(), self.unanswered(), doing) if reason]
         return not reasons, self._body("ready" if not reasons else "not ready", reasons)
 
     def _body(self, status: str, reasons: list[str]) -> dict[str, Any]:

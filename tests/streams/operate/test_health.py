@@ -46,6 +46,18 @@ def test_rebalancing_and_catching_up_are_not_unhealthy(health: Health, clock: Cl
     assert ["500 s behind"] == health.ready()[1]["reasons"]
 
 
+@pytest.mark.parametrize(("quiet_s", "ready"), [(10, True), (10.1, False)])
+def test_a_worker_whom_no_broker_answers_is_alive_and_not_ready(
+    health: Health, clock: Clock, quiet_s: float, ready: bool
+) -> None:
+    health.progress(behind_s=0, work=False)
+    health.heard(clock.now_s)
+    clock.now_s += quiet_s
+
+    assert (True, ready, "running") == verdict(health)
+    assert ready or ["no answer of a broker for 10 s"] == health.ready()[1]["reasons"]
+
+
 def test_a_worker_exactly_at_the_catch_up_limit_is_ready(health: Health) -> None:
     health.progress(behind_s=10, work=False)
 
