@@ -89,7 +89,8 @@ def facts_of(picture: Picture) -> ClusterFacts:
     """Return the cluster in numbers."""
     if not picture.state.inventory_complete:
         return ClusterFacts(picture.cluster)
-    versions: Counter[str] = Counter()
+    sets: Counter[tuple[tuple[str, str], ...]] = Counter()
+    agents: Counter[str] = Counter()
     guests = set()
     servers = out = 0
     region = datacenter = ""
@@ -99,7 +100,7 @@ def facts_of(picture: Picture) -> ClusterFacts:
         servers += 1
         out += server.fc_state in OUT_STATES
         region, datacenter = server.inventory.region, server.inventory.datacenter
-        versions.update(f"{component}={version}" for component, version in server.versions.items())
+        sets[tuple(server.versions.items())] += 1
         if server.guest_agents:
             guests.add(server.server)
     vms = ready = unreachable = 0
@@ -112,7 +113,7 @@ def facts_of(picture: Picture) -> ClusterFacts:
         ready += is_ready
         unreachable += vm.network == Network.DOWN
         if vm.ga_version:
-            versions[f"ga={vm.ga_version}"] += 1
+            agents[vm.ga_version] += 1
         if vm.service:
             counted = services.setdefault(vm.service, [0, 0])
             counted[0] += 1
@@ -127,6 +128,15 @@ def facts_of(picture: Picture) -> ClusterFacts:
         ready,
         unreachable,
         picture.state.management_disabled_ms is not None,
-        dict(sorted(versions.items())),
+        _versions(sets, agents),
         tuple(ServiceCount(name, all_of, up) for name, (all_of, up) in sorted(services.items())),
     )
+
+
+def _versions(sets: Counter[tuple[tuple[str, str], ...]], agents: Counter[str]) -> dict[str, int]:
+    """Return how many have each `component=version`; written out once for each set of them, not for each server."""
+    versions = Counter({f"ga={version}": count for version, count in agents.items()})
+    for versions_of_server, count in sets.items():
+        for component, version in versions_of_server:
+            versions[f"{component}={version}"] += count
+    return dict(sorted(versions.items()))
