@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.exits import Exit
+from streams.cli.exits import Exit, Failure
 from streams.cli.options import By, ConfigFile, Json, Reason, config_path, finish, say, say_json, settings
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ def check(file: File = None, config: ConfigFile = None, as_json: Json = False) -
     from streams.config.problems import ConfigError
 
     path = config_path(file or config)
+    if path is not None and not path.exists():
+        message = f"{path}: no such file"
+        raise Failure(message)
     try:
         checked = load(path, os.environ, config_types())
         # Where mappings stand, and which, is known of a good configuration alone.

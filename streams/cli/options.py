@@ -22,6 +22,9 @@ T = TypeVar("T")
 PLACES = (Path("leapwatch.toml"), Path("/etc/leapwatch/leapwatch.toml"))
 """Where a configuration is looked for, where none is named."""
 
+LAST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", "-c", envvar="LEAPWATCH_CONFIG", help="The configuration; else ./leapwatch.toml or /etc."),
@@ -95,6 +98,9 @@ def number(value: float) -> str:
 def to_ms(text: str, flag: str) -> int:
     """Return UTC milliseconds of an ISO time (without zone: UTC) or of a number of milliseconds."""
     if text.isdecimal():
+        if int(text) > LAST_MS:
+            message = f"{flag}: `{text}` milliseconds are beyond the year 9999"
+            raise Failure(message)
         return int(text)
     try:
         at = datetime.fromisoformat(text)
@@ -108,6 +114,9 @@ def one_of(items: dict[str, Any], wanted: str, what: str) -> str:
     """Return the one id that begins with `wanted`, so that nobody has to type it whole."""
     if wanted in items:
         return wanted
+    if not wanted:
+        message = f"give the id of the {what}, or how it begins"
+        raise Failure(message)
     found = sorted(key for key in items if key.startswith(wanted))
     if len(found) == 1:
         return found[0]

@@ -131,7 +131,8 @@ async def _broker(config: Config, timeout_s: float) -> AsyncIterator[Line]:
             try:
                 yield await _lag(config, connected, role)
             except KafkaError as error:
-                yield Line("warn", f"lag of {role}", repr(error), "known once the role has run")
+                found = f"the broker does not answer for its group: {type(error).__name__}"
+                yield Line("warn", f"lag of {role}", found, "known once the role has run")
 
 
 async def _topics(config: Config, connected: Reader) -> Line:

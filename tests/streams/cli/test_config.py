@@ -37,6 +37,11 @@ def test_all_errors_are_told_and_exit_is_one(tmp_path: Path, capsys: pytest.Capt
     ] == capsys.readouterr().out.splitlines()
 
 
+def test_a_file_that_is_not_there_is_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert Exit.USAGE == main(["config", "check", "-c", "nowhere.toml"])
+    assert "leapwatch: nowhere.toml: no such file\n" == capsys.readouterr().err
+
+
 def test_errors_as_json_have_file_line_key_and_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.toml").write_text("x = 1\n")
 

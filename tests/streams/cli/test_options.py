@@ -36,6 +36,17 @@ def test_a_time_that_is_none_is_refused_with_its_flag() -> None:
         to_ms("29/02/2012", "--from")
 
 
+def test_milliseconds_beyond_all_calendars_are_refused() -> None:
+    assert 253_402_300_799_999 == to_ms("253402300799999", "--to")
+    with pytest.raises(Failure, match="--to: `253402300800000` milliseconds are beyond the year 9999"):
+        to_ms("253402300800000", "--to")
+
+
+def test_an_empty_id_is_asked_for() -> None:
+    with pytest.raises(Failure, match="give the id of the incident"):
+        one_of({"a": 1, "b": 2}, "", "incident")
+
+
 @given(st.integers(0, 253_402_300_799))
 def test_a_time_printed_is_the_time_read(at_s: int) -> None:
     assert at_s * 1000 == to_ms(when(at_s * 1000), "--from")
