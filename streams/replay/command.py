@@ -12,13 +12,13 @@ from pathlib import Path
 
 from schemas.fleet import Incident
 from schemas.history import LogRecord
+from schemas.history_files import written_whole
 from schemas.json_source import to_json
 from schemas.outputs import DeadLetter, Finding
 from schemas.rca import RcaArticle
 from schemas.telemetry import EVERYONE
 from streams.config.model import Config
 from streams.config.thresholds import Thresholds
-from streams.files import written_whole
 from streams.intake.offline import telemetry
 from streams.replay.capture import read_capture, write_capture
 from streams.replay.fleet import FleetReplay

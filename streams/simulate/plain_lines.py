@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import IO
 
 from schemas.history import SourceRecord
+from schemas.history_files import written_whole
 from schemas.history_lines import source_to_line
-from streams.files import written_whole
 from streams.simulate.arrivals import Lateness, arrivals
 from streams.simulate.generator import pulse_outages, records
 from streams.simulate.scenario import Scenario

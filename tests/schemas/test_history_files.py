@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.files import written_whole
+from schemas.history_files import written_whole
 
 
 def test_a_file_bears_its_name_when_all_is_written(tmp_path: Path) -> None:
