@@ -168,12 +168,12 @@ class Cluster:
             outputs += self._quarantine(name, frame, f"named {again_ms} as due after it was asked at {frame.due_ms}")
         return outputs
 
-    def next_due(self, only: str | None = None) -> list[tuple[int, int, str]]:
-        """Return (due_ms, place in order, name) of each detector, or of one, that waits for a time."""
+    def next_due(self, before_ms: int, only: str | None = None) -> list[tuple[int, int, str]]:
+        """Return (due_ms, place in order, name) of each detector, or of one, whose time comes before `before_ms`."""
         found = []
         for place, (name, detector) in enumerate(self.detectors.items()):
             due_ms = detector.next_due_ms() if only is None or name == only else None
-            if due_ms is not None:
+            if due_ms is not None and due_ms < before_ms:
                 found.append((due_ms, place, name))
         return found
 

@@ -284,9 +284,10 @@ class Runner:
         waiting: list[tuple[int, int, int, str]] = []
         passed: dict[tuple[int, tuple[str, ...]], int] = {}
         clusters = list(self.clusters.values())
+        foremost_ms = self.lanes.foremost_ms()
         for place, cluster in enumerate(clusters):
             if frame.offset >= cluster.next_offset:
-                self._queue_due(waiting, passed, place, cluster)
+                self._queue_due(waiting, passed, place, cluster, foremost_ms)
         while waiting:
             due_ms, place, _, name = heapq.heappop(waiting)
             cluster = clusters[place]
@@ -298,7 +299,7 @@ class Runner:
             found = cluster.due(name, DueFrame(frame.partition, frame.offset, at_ms, due_ms))
             outputs += found
             # What is found is told to other detectors, which may name a time of their own then.
-            self._queue_due(waiting, passed, place, cluster, None if found else name)
+            self._queue_due(waiting, passed, place, cluster, foremost_ms, None if found else name)
         for cluster in clusters:
             if frame.offset >= cluster.next_offset:
                 outputs += cluster.tell_facts(frame)
@@ -310,13 +311,15 @@ class Runner:
         passed: dict[tuple[int, tuple[str, ...]], int],
         place: int,
         cluster: Cluster,
+        foremost_ms: int,
         only: str | None = None,
     ) -> None:
         """Add what of this cluster (or of one detector) is due: its time has been passed by every lane of its feeds.
 
-        `passed`: what is known of that already; it does not change within a turn of the clocks.
+        `passed`: what is known of that already; it does not change within a turn of the clocks. Nor does `foremost_ms`:
+        what the foremost lane has not passed nobody need look at, and that is nearly all.
         """
-        for due_ms, order, name in cluster.next_due(only):
+        for due_ms, order, name in cluster.next_due(foremost_ms, only):
             if name in cluster.broken:
                 continue
             feeds = cluster.detectors[name].feeds

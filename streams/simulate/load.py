@@ -62,7 +62,7 @@ def _scenario(table: Table, errors: list[str]) -> Scenario | None:
     interval = table.take("interval_s", read.whole_between(1, 3600), 60)
     latency = table.take("latency_ms", read.span, (20.0, 300.0))
     jitter = table.take("jitter_ms", read.whole_between(0, 3_600_000), 0)
-    clocks = table.take("clocks_s", read.whole_between(1, 60), 1)
+    clocks = table.take("clocks_s", read.whole_between(1, 300), 1)
     regions = tuple(load_region(item) for item in table.tables("region"))
     clusters = load_fleet(table)
     rollouts = tuple(load_rollout(item, clock, clusters) for item in table.tables("rollout"))
