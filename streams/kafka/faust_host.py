@@ -27,6 +27,7 @@ Do not call `app.consumer.pause_partitions` or `seek`: Faust drops what was fetc
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -145,10 +146,12 @@ class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no typ
         if assignment is None:
             return {}
         standing = {}
+        # aiokafka notes the wall's time of an answer.
+        ahead_s = time.time() - time.monotonic()
         for raw in assignment.tps:
             state = assignment.state_value(raw)
             if state is not None and state.has_valid_position and state.lso is not None:
-                heard_s = None if state.timestamp is None else state.timestamp / 1000
+                heard_s = None if state.timestamp is None else state.timestamp / 1000 - ahead_s
                 standing[TP(raw.topic, raw.partition)] = (state.position, state.lso, heard_s)
         return standing
 

@@ -3,10 +3,11 @@
 import asyncio
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
-from streams.kafka.bundle import Bundle
+from streams.kafka.bundle import Bundle, last_heard_s
 from streams.kafka.faust_host import make_app, run_worker
 from streams.kafka.guards import Continuity
 
@@ -24,12 +25,14 @@ def main(bootstrap: str, topic: str, group: str, out: str, work_s: float) -> Non
         async for event in stream.noack().events():
             bundle: Bundle = event.value
             hole = continuity.hole(bundle)
+            answered_s = time.monotonic() - (last_heard_s(app.standing().values()) or 0.0)
             await asyncio.sleep(work_s)
             line = {
                 "partition": bundle.partition,
                 "from": bundle.from_offset,
                 "to": bundle.to_offset,
                 "hole": hole is not None,
+                "answered_s": answered_s,
                 "records": [[r.offset, r.timestamp, (r.value or b"").decode()] for r in bundle.records],
             }
             file.write(json.dumps(line) + "\n")

@@ -17,6 +17,7 @@ from tests.streams.kafka.bundle_workers import Workers, workers
 from tests.streams.kafka.records import record
 
 START_MS = 1_330_473_600_000
+LONG_S = 60.0
 
 
 def _create(bootstrap: str, topic: str, partitions: int) -> None:
@@ -58,6 +59,21 @@ def test_every_record_comes_once_in_order_with_its_own_stamp_and_all_is_committe
         got = [(int(v), at_ms, line["partition"], o) for line in group.lines() for o, at_ms, v in line["records"]]
         assert [(v, START_MS + v, v % 4, v // 4) for v in range(20_000)] == sorted(got)
         assert [5_000] * 4 == group.committed(4)
+
+
+@pytest.mark.embedded
+def test_when_the_broker_last_answered_is_told_by_the_monotonic_clock(
+    tmp_path: Path, embedded_broker: EmbeddedBroker
+) -> None:
+    """By the wall's an answer would lie in the future for ever, and no broker would seem to be away."""
+    embedded_broker.create_topic("t", 1)
+    _produce(embedded_broker.bootstrap, "t", range(1), 1)
+
+    with workers(tmp_path, embedded_broker.bootstrap, "t", "g") as group:
+        group.start()
+        group.wait("the record handled", lambda: len(group.values()) == 1)
+
+        assert 0 <= group.lines()[0]["answered_s"] < LONG_S
 
 
 @pytest.mark.embedded
