@@ -61,7 +61,7 @@ class EngineHost:
         self.told: dict[int, Told] = {}
         self.gauged_s = 0.0
         self.fail_points = FailPoints(os.environ.get(VARIABLE, ""))
-        self.watchdog = Watchdog(app.standing, lambda: self.busy)
+        self.watchdog = Watchdog(app.standing, lambda: self.busy or app.away())
         self.pages = WebServer(make_pages(self.health), bind=config.web.bind, port=config.web.port(role))
 
     def engine_of(self, partition: int) -> PartitionEngine:

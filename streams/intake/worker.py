@@ -63,7 +63,9 @@ class IntakeWorker:
         self.pages = WebServer(
             make_pages(self.health, reload=self.reload), bind=config.web.bind, port=config.web.port(ROLE)
         )
-        self.watchdog = Watchdog(app.standing, lambda: self.host is None or self.host.busy or bool(app.rebalancing))
+        self.watchdog = Watchdog(
+            app.standing, lambda: self.host is None or self.host.busy or bool(app.rebalancing) or app.away()
+        )
         self._stamped = True
         """Whether brokers stamp what we write to `operator`."""
         self._ready = asyncio.Lock()

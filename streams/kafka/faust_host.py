@@ -155,6 +155,11 @@ class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no typ
                 standing[TP(raw.topic, raw.partition)] = (state.position, state.lso, heard_s)
         return standing
 
+    def away(self) -> bool:
+        """Return whether no broker is connected."""
+        consumer = self._consumer
+        return consumer is not None and not any(conn.connected() for conn in [*consumer._client._conns.values()])
+
 
 class _NeverRead(dict[TP, int | None]):
     """Stands for Faust's offsets read so far, and knows none.
@@ -181,6 +186,10 @@ class BundleConsumer(Consumer):  # type: ignore[misc]  # Faust has no types
             tp: Standing(next_offset, end_offset, len(self._outstanding.get(tp, ())), heard_s)
             for tp, (next_offset, end_offset, heard_s) in self._thread.standing().items()
         }
+
+    def away(self) -> bool:
+        """Return whether no broker is connected."""
+        return bool(self._thread.away())
 
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
@@ -306,6 +315,11 @@ class BundleApp(faust.App):  # type: ignore[misc]  # Faust has no types
         """Return where each partition of ours stands; empty before the consumer runs."""
         consumer = self._consumer
         return consumer.standing() if isinstance(consumer, BundleConsumer) else {}
+
+    def away(self) -> bool:
+        """Return whether no broker is connected: what does not go on then is no stall of ours."""
+        consumer = self._consumer
+        return isinstance(consumer, BundleConsumer) and consumer.away()
 
 
 def make_app(

@@ -52,7 +52,8 @@ class Stall:
     def stalled_s(self, standing: Mapping[Any, Standing], *, busy_elsewhere: bool, now_s: float) -> float:
         """Return for how long nothing moved although something was there to do.
 
-        `busy_elsewhere`: a rebalance is under way, or state is being restored: no work is expected of the partitions.
+        `busy_elsewhere`: a rebalance is under way, state is being restored, or there is no broker to write to: no work
+        is expected of the partitions.
         """
         position = {tp: (each.next_offset, each.outstanding) for tp, each in standing.items()}
         idle = busy_elsewhere or not any(self._waits(each, now_s) for each in standing.values())
@@ -71,7 +72,8 @@ class Watchdog:
     """Ends the process when its event loop is blocked for 30 s, or work is there and none is done for 60 s.
 
     `standing`: gives where each partition stands (`BundleApp.standing`). `busy_elsewhere`: says that the role is
-    rebalancing or restoring. Both are called in the event loop, once a second.
+    rebalancing or restoring, or that no broker is connected (`BundleApp.away`). Both are called in the event loop, once
+    a second.
     """
 
     def __init__(
