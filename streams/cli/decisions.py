@@ -78,7 +78,7 @@ def release(
     name, why = signed(by, reason)
     target, lifted = finish(_release(settings(config), id_, name, why, wait_s))
     if _is_decision(target):
-        what, done, word = f"{target.action} of {target.scope}", "RELEASED", f"RELEASED by {target.by}"
+        what, done, word = f"{target.action} {target.scope}", "RELEASED", f"RELEASED by {target.by}"
     else:
         what, done, word = f"{target.detector}: {target.title}", "CLOSED", f"CLOSED, {target.close_reason}"
     if as_json:

@@ -67,7 +67,7 @@ def show(
         say(f"{last.explanation}\n")
     say(f"since    {when(last.opened_ms)}{over}")
     say(f"verdict  {last.verdict}{f', set off by the {last.trigger}' if last.trigger else ''}")
-    say(f"where    {_named(last.clusters)}{regions}")
+    say(f"where    {_named(last.clusters) or 'the log itself: its lanes, and no cluster by name'}{regions}")
     for name, value in last.numbers.items():
         say(f"  {name} = {number(value)}")
     if last.findings:
