@@ -33,6 +33,10 @@ class Config:
     ready_s: float = field(default=1800.0, metadata={"least": 0, "most": 86_400})
     """Seconds after the end of an update or planned reboot in which it still explains an instance that is missing.
     Source: seed 002, "instances should reach the Ready state within 30 minutes"."""
+    beside_share: float = field(default=0.1, metadata={"least": 0.0, "most": 1.0})
+    """Share of the largest update domain that is out alone beside an update, from which on it is deeper than planned at
+    once; of fewer, `missing` for `missing_s`. Source: our judgement: in a service of thousands an agent or two starts
+    anew at any moment, and that is no second update domain."""
 
 
 class Capacity(Detector[Config, Roll]):
@@ -48,8 +52,9 @@ class Capacity(Detector[Config, Roll]):
 
     Severity: critical where none is left; a warning where it is deeper than planned; else info. Planned is one update
     domain at a time; that servers reboot as planned beside it, or a single server is lost, is not deeper: it wakes
-    nobody. A second update domain does, a second server, and instances that are out while their server runs. It closes
-    when neither rule holds.
+    nobody. A second update domain does, a second server, and instances that are out while their server runs: as many
+    as `beside_share` of the update domain at once, or `missing` of them for `missing_s`. It closes when neither rule
+    holds.
 
     Services with one instance go down with every update, as planned: they are listed in one info finding a cluster.
     Judged once a second, when every lane has passed it. Clusters whose inventory says `ga: none` have no instances.
@@ -163,21 +168,31 @@ class Capacity(Detector[Config, Roll]):
             return Severity.CRITICAL
         if not count.deep:
             return Severity.INFO
-        updated, alone = 0, 0
+        updated = 0
+        alone: list[str] = []
         lost: dict[str, int] = {}
         for vm in count.missing:
             planned = self._planned(vm, at_ms, picture)
             updated += planned == "update"
-            if not planned:
-                server = self._lost(vm, at_ms, picture)
-                if server:
-                    lost[server] = lost.get(server, 0) + 1
-                alone += not server
-            beside = alone + (sum(lost.values()) if len(lost) > 1 else 0)
-            # Planned is one update domain; beside it planned reboots, and the loss of one server, may happen.
-            if updated > count.largest or (beside and updated + alone + sum(lost.values()) > count.largest):
-                return Severity.WARNING
-        return Severity.INFO
+            if not planned and (server := self._lost(vm, at_ms, picture)):
+                lost[server] = lost.get(server, 0) + 1
+            elif not planned:
+                alone.append(vm)
+        # Planned is one update domain; beside it planned reboots, the loss of one server, and a few agents that start
+        # anew, may happen.
+        beside = len(lost) > 1 or (alone and not updated) or self._many(count, alone, at_ms, picture)
+        deeper = updated + len(alone) + sum(lost.values()) > count.largest
+        return Severity.WARNING if updated > count.largest or (beside and deeper) else Severity.INFO
+
+    def _many(self, count: ServiceCount, alone: list[str], at_ms: int, picture: Picture) -> bool:
+        """Tell whether instances that are out alone are more than happens every day, by their number or how long."""
+        if len(alone) < self.config.missing:
+            return False
+        if len(alone) >= self.config.beside_share * count.largest:
+            return True
+        limit_ms = round(self.config.missing_s * 1000)
+        over = (picture.limit_passed_ms(FEEDS, count.missing[vm], limit_ms, known_ms=at_ms) < at_ms for vm in alone)
+        return sum(over) >= self.config.missing
 
     def _lost(self, vm: str, at_ms: int, picture: Picture) -> str:
         """Return the server with which a VM is out: it is silent, or in an unplanned reboot or just out of one."""

@@ -8,6 +8,9 @@ import pytest
 
 from schemas.inventory import Removed, Vm
 from schemas.outputs import Finding, Severity
+from streams.config.catalogue import config_types
+from streams.config.thresholds import parse
+from streams.engine.runner import Runner
 from tests.kit import Log, run, short, vm
 
 NAMES = [f"v{n}" for n in range(10)]
@@ -122,10 +125,51 @@ def test_the_loss_of_one_server_beside_an_update_domain_is_info(lost: tuple[int,
     assert [(severity, 2 + len(lost))] == opened(log.clocks(13))
 
 
-def test_an_instance_that_is_out_alone_beside_an_update_domain_is_deeper_than_planned() -> None:
-    log = down(planned(web(), 5, 0, 5), 10, 0, 5, 1, ga="STOPPING")
+def test_without_an_update_a_lost_server_and_one_instance_alone_are_deeper_than_planned() -> None:
+    log = down(web(domains=10), 10, 1).maintenance(11, "NODE_REBOOT_STARTED", server="s2", planned=False)
 
-    assert [("WARNING", 3)] == opened(log.clocks(12))
+    assert [("WARNING", 2)] == opened(log.clocks(13))
+
+
+@pytest.mark.parametrize(("alone", "severity"), [((1,), "INFO"), ((1, 2), "WARNING")])
+def test_instances_that_are_out_alone_beside_an_update_domain_are_deeper_than_planned_where_they_are_many(
+    alone: tuple[int, ...], severity: str
+) -> None:
+    log = down(planned(web(), 5, 0, 5), 10, 0, 5, *alone, ga="STOPPING")
+
+    assert [(severity, 2 + len(alone))] == opened(log.clocks(12))
+
+
+def large(*alone: tuple[int, float]) -> Log:
+    """Return a service of 100, 20 an update domain, one of which is updated; others are out alone from a second on."""
+    log = web([f"v{n}" for n in range(100)])
+    log = down(planned(log, 5, *range(0, 100, 5)), 10, *range(0, 100, 5), ga="STOPPING")
+    for n, at_s in alone:
+        log = down(log, at_s, n)
+    return log.clocks(13)
+
+
+@pytest.mark.parametrize(("alone", "severity"), [(((1, 11),), "INFO"), (((1, 11), (2, 11)), "WARNING")])
+def test_a_tenth_of_an_update_domain_at_once_is_deeper_than_planned(
+    alone: tuple[tuple[int, float], ...], severity: str
+) -> None:
+    assert [(severity, 20 + len(alone))] == opened(large(*alone))
+
+
+@pytest.mark.parametrize(("which", "severity"), [((1,), "INFO"), ((1, 2), "WARNING")])
+def test_fewer_are_deeper_than_planned_when_two_of_them_are_out_for_five_minutes(
+    which: tuple[int, ...], severity: str
+) -> None:
+    """One agent that starts anew is met at any moment in a service of thousands."""
+    limits = parse("[detectors.capacity]\nbeside_share = 1.0\n", config_types())
+    log = large(*((n, 11.0) for n in which))
+
+    def said(frames: Log) -> list[str]:
+        findings = run(frames.frames, runner=Runner(0, limits, only=("capacity", "host_silence"), pinned=True))
+        return [f.severity for f in findings if f.detector == "capacity"]
+
+    assert ["INFO"] == said(log)
+    assert severity == said(beats(log, 60, 420, 100))[-1]
 
 
 def test_none_left_is_critical_at_once() -> None:
