@@ -261,3 +261,9 @@ def test_no_text_names_a_machine_or_a_registry(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8", errors="replace")
 
     assert [] == [f"{name}: {found.group()}" for found in PLACES.finditer(text)]
+
+
+def test_processes_that_share_the_tests_keep_groups_together(request: pytest.FixtureRequest) -> None:
+    """Whose mark pytest-xdist writes behind the id: without it tests with a broker would run against each other."""
+    if hasattr(request.config, "workerinput"):
+        assert request.node.nodeid.endswith("@" + str(request.path))
