@@ -122,6 +122,10 @@ class Lanes:
         """Return the watermark of the lane that has been read furthest; NEVER_MS where there is none."""
         return max((lane.watermark_ms for lane in self.lanes.values()), default=NEVER_MS)
 
+    def rearmost_ms(self) -> int:
+        """Return the watermark of the lane that has been read least far; NEVER_MS where there is none."""
+        return min((lane.watermark_ms for lane in self.lanes.values()), default=NEVER_MS)
+
     def passed_ms(self, feeds: Iterable[str], sources: Iterable[str] = ()) -> int:
         """Return the least watermark of all lanes of these feeds; NEVER_MS while one is unknown.
 

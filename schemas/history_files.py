@@ -25,10 +25,11 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
             yield device
         return
     partial = path.with_name(f"{path.name}.partial")
-    try:
-        with partial.open("w+b") as file:
+    with partial.open("w+b") as file:
+        try:
             yield file
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+            file.flush()
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    partial.replace(path)

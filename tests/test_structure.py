@@ -65,7 +65,7 @@ CLOCKS = {
     "streams/intake/host.py": "how long a lane has been away",
     "streams/intake/pulses.py": "the stamp of a pulse: the one clock that enters the log",
     "streams/intake/worker.py": "when the next pulse and flush are due; age of the batch under way",
-    "streams/kafka/faust_host.py": "time-out of a fetch",
+    "streams/kafka/faust_host.py": "time-out of a fetch, and how long ago one was answered",
     "streams/kafka/guards.py": "how long the event loop was blocked",
     "streams/kafka/plain.py": "time-out of a read that stands",
     "streams/kafka/real.py": "time-outs of starting and ending a broker",

@@ -52,9 +52,9 @@ class Capacity(Detector[Config, Roll]):
 
     Severity: critical where none is left; a warning where it is deeper than planned; else info. Planned is one update
     domain at a time; that servers reboot as planned beside it, or a single server is lost, is not deeper: it wakes
-    nobody. A second update domain does, a second server, and instances that are out while their server runs: as many
-    as `beside_share` of the update domain at once, or `missing` of them for `missing_s`. It closes when neither rule
-    holds.
+    nobody. A second update domain does, a second server, and instances that are out while their server runs: any
+    without an update; beside one as many as `beside_share` of the update domain and at least `missing` at once, or
+    `missing` of them for `missing_s`. It closes when neither rule holds.
 
     Services with one instance go down with every update, as planned: they are listed in one info finding a cluster.
     Judged once a second, when every lane has passed it. Clusters whose inventory says `ga: none` have no instances.
@@ -180,7 +180,7 @@ class Capacity(Detector[Config, Roll]):
                 alone.append(vm)
         # Planned is one update domain; beside it planned reboots, the loss of one server, and a few agents that start
         # anew, may happen.
-        beside = len(lost) > 1 or (alone and not updated) or self._many(count, alone, at_ms, picture)
+        beside = len(lost) > 1 or self._many(count, alone, at_ms, picture) or (len(alone) > 0 and not updated)
         deeper = updated + len(alone) + sum(lost.values()) > count.largest
         return Severity.WARNING if updated > count.largest or (beside and deeper) else Severity.INFO
 

@@ -47,7 +47,7 @@ class FleetLog:
 
     def turn(self, runner: Runner, next_offset: int) -> None:
         """Note a turn of the partition's clocks, where its lanes have gone on."""
-        least_ms = min((lane.watermark_ms for lane in runner.lanes.lanes.values()), default=-1)
+        least_ms = runner.lanes.rearmost_ms()
         if least_ms >= self._clocks.told_ms + CLOCKS_EVERY_MS and self._clocks.due(least_ms):
             self._write(least_ms, self._clocks.turn(self.partition, next_offset, least_ms))
 

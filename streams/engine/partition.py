@@ -199,7 +199,7 @@ class PartitionEngine:
 
     def _fleet_clocks(self) -> list[Outgoing]:
         """Return this partition's Clocks for the fleet engine, once a second of source time, never stepping back."""
-        least_ms = min((lane.watermark_ms for lane in self.runner.lanes.lanes.values()), default=-1)
+        least_ms = self.runner.lanes.rearmost_ms()
         if not self._fleet.due(least_ms):
             return []
         clocks = self._fleet.turn(self.place.partition, self.next_offset, least_ms)

@@ -188,11 +188,11 @@ class EngineHost:
         """
         while True:
             await asyncio.sleep(self.config.engine.flush_ms / 1000)
-            self.health.heard(last_heard_s(self.app.standing().values()))
             for partition in list(self.owned):
                 await self.flush(partition, late_only=True)
             if time.monotonic() - self.gauged_s > GAUGED_EVERY_S:
                 self.gauged_s = time.monotonic()
+                self.health.heard(last_heard_s(self.app.standing().values()))
                 gauge(self.role, [engine.runner for engine in self.owned.values()])
 
 

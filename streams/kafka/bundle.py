@@ -9,6 +9,10 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 """Bounds of a bundle, so that rebalances and timers stay prompt: tens of milliseconds of work."""
 
 
+ANSWERED_WITHIN_S: Final = 10.0
+"""Seconds without an answer of a broker after which it counts as away; a fetch is answered within a second."""
+
+
 class Record(Protocol):
     """One record as the client fetched it (aiokafka's ConsumerRecord).
 

@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 
 import structlog
 
-from streams.kafka.bundle import Bundle, Standing
+from streams.kafka.bundle import ANSWERED_WITHIN_S, Bundle, Standing
 
 EXIT_STATUS: Final = 70
 """EX_SOFTWARE: start it again."""
@@ -24,7 +24,6 @@ EXIT_STATUS: Final = 70
 BLOCKED_S: Final = 30.0
 STALLED_S: Final = 60.0
 _LOOK_S: Final = 1.0
-_ANSWERED_WITHIN_S: Final = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +63,7 @@ class Stall:
     @staticmethod
     def _waits(each: Standing, now_s: float) -> bool:
         # A broker that is away is not our stall: what was unread when it went cannot be read.
-        answered = each.heard_s is not None and now_s - each.heard_s <= _ANSWERED_WITHIN_S
+        answered = each.heard_s is not None and now_s - each.heard_s <= ANSWERED_WITHIN_S
         return each.outstanding > 0 or (each.next_offset < each.end_offset and answered)
 
 

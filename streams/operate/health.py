@@ -15,10 +15,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
+from streams.kafka.bundle import ANSWERED_WITHIN_S
 from streams.operate import metrics
-
-ANSWER_S = 10.0
-"""Seconds without any answer of a broker after which a worker is not ready; a fetch is answered within a second."""
 
 
 class State(StrEnum):
@@ -101,7 +99,7 @@ class Health:
 
     def unanswered(self) -> str:
         """Return since when no broker has answered, or an empty text."""
-        if self._heard_s is None or (quiet_s := self._clock() - self._heard_s) <= ANSWER_S:
+        if self._heard_s is None or (quiet_s := self._clock() - self._heard_s) <= ANSWERED_WITHIN_S:
             return ""
         return f"no answer of a broker for {quiet_s:.0f} s"
 

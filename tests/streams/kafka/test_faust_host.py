@@ -1,6 +1,6 @@
 """The Faust host: every record handed over in order, and never committed before it is acked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,32 +61,27 @@ def test_every_record_comes_once_in_order_with_its_own_stamp_and_all_is_committe
         assert [5_000] * 4 == group.committed(4)
 
 
+@pytest.fixture
+def one_record(tmp_path: Path, embedded_broker: EmbeddedBroker) -> Iterator[Workers]:
+    """Give a group with one worker, over a topic of one record."""
+    embedded_broker.create_topic("t", 1)
+    _produce(embedded_broker.bootstrap, "t", range(1), 1)
+    with workers(tmp_path, embedded_broker.bootstrap, "t", "g") as group:
+        group.start()
+        yield group
+
+
 @pytest.mark.embedded
-def test_when_the_broker_last_answered_is_told_by_the_monotonic_clock(
-    tmp_path: Path, embedded_broker: EmbeddedBroker
-) -> None:
+def test_when_the_broker_last_answered_is_told_by_the_monotonic_clock(one_record: Workers) -> None:
     """By the wall's an answer would lie in the future for ever, and no broker would seem to be away."""
-    embedded_broker.create_topic("t", 1)
-    _produce(embedded_broker.bootstrap, "t", range(1), 1)
+    one_record.wait("the record handled", lambda: len(one_record.values()) == 1)
 
-    with workers(tmp_path, embedded_broker.bootstrap, "t", "g") as group:
-        group.start()
-        group.wait("the record handled", lambda: len(group.values()) == 1)
-
-        assert 0 <= group.lines()[0]["answered_s"] < LONG_S
+    assert 0 <= one_record.lines()[0]["answered_s"] < LONG_S
 
 
 @pytest.mark.embedded
-def test_a_single_record_at_offset_zero_is_committed_while_the_worker_runs(
-    tmp_path: Path, embedded_broker: EmbeddedBroker
-) -> None:
-    embedded_broker.create_topic("t", 1)
-    _produce(embedded_broker.bootstrap, "t", range(1), 1)
-
-    with workers(tmp_path, embedded_broker.bootstrap, "t", "g") as group:
-        group.start()
-
-        group.wait("offset 1 committed", lambda: group.committed(1) == [1])
+def test_a_single_record_at_offset_zero_is_committed_while_the_worker_runs(one_record: Workers) -> None:
+    one_record.wait("offset 1 committed", lambda: one_record.committed(1) == [1])
 
 
 @pytest.mark.embedded

@@ -44,6 +44,14 @@ def test_a_stream_gets_the_same_bytes_as_a_file(scenario: Scenario, tmp_path: Pa
     assert (tmp_path / "day.jsonl").read_bytes() == stream.getvalue()
 
 
+def test_a_file_that_cannot_be_finished_does_not_bear_its_name(scenario: Scenario, tmp_path: Path) -> None:
+    (tmp_path / "day.jsonl.partial").mkdir()
+
+    with pytest.raises(OSError, match="partial"):
+        write(scenario, tmp_path / "day.jsonl")
+    assert not (tmp_path / "day.jsonl").exists()
+
+
 def test_pulses_stand_in_the_lines_only_where_the_scenario_withholds_some(scenario: Scenario, tmp_path: Path) -> None:
     assert not any(isinstance(each.record, Pulse) for each in sources(scenario))
     file = tmp_path / "dark.toml"
